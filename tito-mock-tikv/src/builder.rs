@@ -1,4 +1,4 @@
-//! The settings of a cluster, and its start.
+//! A cluster's settings, and how it starts.
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -23,7 +23,7 @@ use tito_tikv_proto::keyspacepb::keyspace_server::KeyspaceServer;
 use tito_tikv_proto::pdpb::pd_server::PdServer;
 use tito_tikv_proto::tikvpb::tikv_server::TikvServer;
 
-/// TiKV takes messages of any size; this is far above its limit for a transaction's part.
+/// TiKV accepts messages of any size; this is far above its limit for one part of a transaction.
 const DEFAULT_MESSAGE_SIZE: usize = 64 << 20;
 
 /// The addresses of servers without sockets: a range reserved for examples, so nothing answers there.
@@ -75,7 +75,7 @@ impl Default for MockClusterBuilder {
 }
 
 fn system_clock() -> u64 {
-    // A clock before the epoch is as good as one at it: timestamps grow by themselves.
+    // A clock before the epoch counts as one at the epoch: timestamps grow by themselves.
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_millis() as u64)
 }
 
@@ -86,9 +86,10 @@ impl MockClusterBuilder {
         self
     }
 
-    /// The keys at which regions begin, besides the first: by default one region for everything but the keyspace
-    /// `DEFAULT`, whose keys are apart (see [`split_default_keyspace`](Self::split_default_keyspace)). The keys are those of
-    /// transactions, in a keyspace with its prefix. The regions are led by the stores in turn.
+    /// The keys at which regions begin, besides the first. By default, one region holds everything but the keyspace
+    /// `DEFAULT`, whose keys are in regions of their own (see
+    /// [`split_default_keyspace`](Self::split_default_keyspace)). The keys are transactional ones, and keys in a
+    /// keyspace include its prefix. The stores take turns leading the regions.
     pub fn split_at<K: Into<Vec<u8>>>(mut self, keys: impl IntoIterator<Item = K>) -> Self {
         self.boundaries.extend(keys.into_iter().map(|key| codec::encode(&key.into())));
         self
@@ -101,94 +102,94 @@ impl MockClusterBuilder {
         self
     }
 
-    /// The names of keyspaces, which are numbered from 1; 0 is `DEFAULT`, which every cluster has. As PD does, regions are
-    /// split so that none holds keys of two keyspaces.
+    /// The names of keyspaces, numbered from 1; 0 is `DEFAULT`, which every cluster has. As PD does, this splits
+    /// regions so that none holds keys of two keyspaces.
     pub fn keyspaces<K: Into<String>>(mut self, names: impl IntoIterator<Item = K>) -> Self {
         self.keyspaces.extend(names.into_iter().map(Into::into));
         self
     }
 
-    /// How many members PD has, numbered from 0; one by default. The first leads.
+    /// The number of PD members, numbered from 0; one by default. The first leads.
     pub fn pd_members(mut self, members: usize) -> Self {
         self.pd_members = members;
         self
     }
 
-    /// Speaks TLS on every port, with this certificate and its key, and asks clients for a certificate of this
-    /// authority; all as PEM. The certificate has to be for the address `127.0.0.1`.
+    /// Uses TLS on every port, with this certificate and key, and requires clients to have a certificate from this
+    /// authority. All are PEM. The certificate has to be valid for the address `127.0.0.1`.
     pub fn tls(mut self, certificate: impl AsRef<[u8]>, key: impl AsRef<[u8]>, client_ca: impl AsRef<[u8]>) -> Self {
         let identity = Identity::from_pem(certificate, key);
         self.tls = Some(ServerTlsConfig::new().identity(identity).client_ca_root(Certificate::from_pem(client_ca)));
         self
     }
 
-    /// The largest message that servers take or send, in bytes; 64 MiB by default. Larger ones fail with gRPC's
+    /// The largest message that servers accept or send, in bytes; 64 MiB by default. Larger ones fail with gRPC's
     /// OUT_OF_RANGE.
     pub fn max_message_size(mut self, bytes: usize) -> Self {
         self.max_message_size = bytes;
         self
     }
 
-    /// The seed of the cluster's number, which lets clients tell clusters apart; a new one each time by default.
+    /// The seed of the cluster's number, by which clients tell clusters apart; a new one each time by default.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
         self
     }
 
-    /// The port of the first store; the others have those after it. Any free ones by default.
+    /// The port of the first store; the others use the ports after it. Any free ones by default.
     pub fn store_port(mut self, port: u16) -> Self {
         self.store_port = port;
         self
     }
 
-    /// The port of PD's first member; the others have those after it. Any free ones by default.
+    /// The port of PD's first member; the others use the ports after it. Any free ones by default.
     pub fn pd_port(mut self, port: u16) -> Self {
         self.pd_port = port;
         self
     }
 
-    /// Whether regions are split at the boundaries of the keyspace `DEFAULT`, as PD does when a cluster is made; they are
-    /// by default. Keys outside keyspaces that are on the two sides of `r` or `x` and three zeros are in different regions
-    /// then.
+    /// Whether regions are split at the boundaries of the keyspace `DEFAULT`, as PD does for a new cluster; they are by
+    /// default. Keys outside keyspaces are then in different regions if they lie on different sides of `r` or `x`
+    /// followed by three zero bytes.
     pub fn split_default_keyspace(mut self, split: bool) -> Self {
         self.default_keyspace = split;
         self
     }
 
-    /// Without sockets: only [`MockCluster::connect`] reaches the cluster. Its addresses are not real.
+    /// Starts without sockets: only [`MockCluster::connect`] reaches the cluster. Its addresses are not real.
     pub fn in_process(mut self) -> Self {
         self.in_process = true;
         self
     }
 
-    /// The version of TiKV whose rules hold and which servers tell; the newest known by default.
+    /// The TiKV version whose rules apply and which servers report; the newest known one by default.
     pub fn version(mut self, version: TikvVersion) -> Self {
         self.settings.version = version;
         self
     }
 
-    /// Whether pessimistic locks are known to a region's leader only, so that they are gone when it fails; as in TiKV
-    /// (`pessimistic-txn.in-memory`) they are by default.
+    /// Whether only a region's leader knows its pessimistic locks, so that they are lost when it fails; true by
+    /// default, as in TiKV (`pessimistic-txn.in-memory`).
     pub fn in_memory_pessimistic_locks(mut self, in_memory: bool) -> Self {
         self.settings.in_memory_locks = in_memory;
         self
     }
 
-    /// Starts the cluster; it answers when this returns.
+    /// Starts the cluster, which accepts calls when this returns.
     ///
     /// Must be called in a Tokio runtime with IO and time enabled; that runtime runs the servers.
     ///
     /// # Errors
     ///
-    /// [`MockClusterError::Listen`] if no port is free, [`Tls`](MockClusterError::Tls) if the settings of TLS are refused,
-    /// [`Empty`](MockClusterError::Empty) without a store or a PD member.
+    /// [`MockClusterError::Listen`] if no port is free, [`Tls`](MockClusterError::Tls) if the TLS settings are
+    /// unusable, [`Empty`](MockClusterError::Empty) without a store or a PD member.
     pub async fn start(self) -> Result<MockCluster, MockClusterError> {
         for (count, what) in [(self.stores, "store"), (self.pd_members, "PD member")] {
             if count == 0 {
                 return Err(MockClusterError::Empty(what));
             }
         }
-        // All addresses are known before anyone is told of them.
+        // Determine all addresses before telling them to anyone.
         let (stores, members) = if self.in_process {
             (listen_nowhere(20160, self.stores), listen_nowhere(2379, self.pd_members))
         } else {
@@ -226,15 +227,15 @@ impl MockClusterBuilder {
     }
 }
 
-/// Where the keys of keyspaces begin and end, those of raw calls and those of transactions (`MakeRegionBound` in
-/// `pkg/keyspace/util.go` of tikv/pd): of the keyspace 0, and of those from 1 on.
+/// Where keyspaces begin and end, for raw and transactional keys (`MakeRegionBound` in `pkg/keyspace/util.go` of
+/// tikv/pd): the keyspace 0, and the `others` from 1 on.
 fn keyspace_boundaries(default: bool, others: usize) -> impl Iterator<Item = Vec<u8>> {
     let others = if others == 0 { 1..1 } else { 1..others as u32 + 2 };
     let ids = (if default { 0..2 } else { 0..0 }).chain(others);
     ids.flat_map(|id| [b'r', b'x'].map(|mode| codec::encode(&keyspace_prefix(mode, id))))
 }
 
-/// What the keys of a keyspace begin with: the kind of calls, and its number in three bytes.
+/// The prefix of a keyspace's keys: the kind of calls, and the keyspace's number in three bytes.
 fn keyspace_prefix(mode: u8, id: u32) -> [u8; 4] {
     let [_, high, middle, low] = id.to_be_bytes();
     [mode, high, middle, low]
@@ -243,7 +244,7 @@ fn keyspace_prefix(mode: u8, id: u32) -> [u8; 4] {
 /// A listener, if there is one, and its address.
 type Bound = (SocketAddr, Option<TcpListener>);
 
-/// Listens on consecutive ports of the loopback address, or with 0 on any.
+/// Listens on consecutive ports of the loopback address, or on any free ones if `first` is 0.
 async fn listen_from(first: u16, count: usize) -> Result<Vec<Bound>, MockClusterError> {
     let mut bound = Vec::with_capacity(count);
     for index in 0..count {

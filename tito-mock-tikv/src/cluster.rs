@@ -17,8 +17,8 @@ use crate::{
 
 /// A TiKV cluster in this process: stores and PD, each a gRPC server on a loopback port.
 ///
-/// Clones are handles of the same cluster. It ends with [`shutdown`](Self::shutdown), or when the last handle is
-/// dropped, which closes its ports and cuts its connections without waiting for the end.
+/// Clones are handles to the same cluster. It ends with [`shutdown`](Self::shutdown), or when the last handle is
+/// dropped, which closes its ports and cuts its connections without waiting for its servers to end.
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -39,7 +39,7 @@ pub struct MockCluster(Arc<Inner>);
 
 struct Inner {
     shared: Arc<Shared>,
-    /// Their place is their number less one.
+    /// The index is the store's number minus one.
     stores: Vec<Arc<Node>>,
     members: Vec<Arc<Node>>,
 }
@@ -77,26 +77,26 @@ impl MockCluster {
         self.0.members.iter().map(|member| member.address().to_string()).collect()
     }
 
-    /// The server at an address, as given by PD, a store or [`pd_endpoints`](Self::pd_endpoints), to be called within
-    /// the process; `None` if there is none. Faults strike such calls just as they strike calls over sockets.
+    /// The server at an address that PD, a store or [`pd_endpoints`](Self::pd_endpoints) gave, to be called within the
+    /// process; `None` if there is none. Faults strike such calls just as they strike calls over sockets.
     pub fn connect(&self, address: &str) -> Option<InProcess> {
         let address = address.trim_start_matches("http://").trim_start_matches("https://").trim_end_matches('/');
         let mut nodes = self.0.stores.iter().chain(&self.0.members);
         nodes.find(|node| node.address().to_string() == address).map(|node| InProcess::new(node.clone()))
     }
 
-    /// The number that lets PD's clients tell clusters apart.
+    /// The number by which PD's clients tell clusters apart.
     pub fn cluster_id(&self) -> u64 {
         self.0.shared.pd.cluster_id
     }
 
-    /// Closes all ports, cuts all connections and waits until the servers are gone.
+    /// Closes all ports, cuts all connections and waits until the servers have ended.
     pub async fn shutdown(&self) {
         self.0.shared.tasks.abort();
         join_all(self.0.stores.iter().chain(&self.0.members).map(|node| node.stop())).await;
     }
 
-    /// The rules for faults.
+    /// The fault rules.
     pub fn faults(&self) -> &Faults {
         &self.0.shared.faults
     }
@@ -106,24 +106,24 @@ impl MockCluster {
         self.0.shared.counters.read()
     }
 
-    /// The locks that transactions hold now, in the order of their keys.
+    /// The locks that transactions hold now, in key order.
     pub fn locks(&self) -> Vec<LockDescription> {
         self.0.shared.storage.locks().into_iter().map(Into::into).collect()
     }
 
-    /// How many transactional records there are now.
+    /// How many transactional records exist now.
     pub fn sizes(&self) -> Sizes {
         self.0.shared.storage.sizes()
     }
 
     /// A new timestamp, greater than all before it and less than all after it.
     pub fn timestamp(&self) -> u64 {
-        // `None` is the answer to batches that are empty or too large, and one is neither.
+        // Only an empty or oversized batch gives `None`, and one timestamp is neither.
         self.0.shared.oracle.next(1).map_or(0, |timestamp| timestamp.version())
     }
 
-    /// Makes PD's clock jump by this many milliseconds, for good. A jump back has no effect on timestamps until the
-    /// clock has caught up, as they never go back.
+    /// Makes PD's clock jump by this many milliseconds, permanently. A jump back has no effect on timestamps until the
+    /// clock has caught up, since they never go back.
     pub fn jump_clock(&self, millis: i64) {
         self.0.shared.oracle.jump(millis);
     }
@@ -131,26 +131,26 @@ impl MockCluster {
 
 /// Regions.
 impl MockCluster {
-    /// The regions in the order of their keys.
+    /// The regions, in key order.
     pub fn regions(&self) -> Vec<RegionDescription> {
         self.0.shared.topology().describe_regions()
     }
 
-    /// Splits a region so that one begins at this key, which is one of transactions, in a keyspace with its prefix.
+    /// Splits a region so that one begins at this transactional key. A key in a keyspace includes its prefix.
     ///
     /// # Errors
     ///
-    /// [`MockClusterError::AlreadySplit`] if one begins there already.
+    /// [`MockClusterError::AlreadySplit`] if one already begins there.
     pub fn split(&self, key: impl Into<Vec<u8>>) -> Result<(), MockClusterError> {
         self.split_in_form(key.into(), KeyForm::Encoded)
     }
 
-    /// Splits as [`split`](Self::split), at a key of the raw calls outside keyspaces, which stands in boundaries as it is.
-    /// Clients of transactions cannot read such a boundary: only for clusters that are used by raw calls alone.
+    /// Like [`split`](Self::split), but at a raw key outside keyspaces, which becomes the boundary as it is.
+    /// Transactional clients can't read such a boundary, so use this only for clusters that serve raw calls alone.
     ///
     /// # Errors
     ///
-    /// [`MockClusterError::AlreadySplit`] if a region begins there already.
+    /// [`MockClusterError::AlreadySplit`] if a region already begins there.
     pub fn split_raw(&self, key: impl Into<Vec<u8>>) -> Result<(), MockClusterError> {
         self.split_in_form(key.into(), KeyForm::Plain)
     }
@@ -160,7 +160,8 @@ impl MockCluster {
         if split { Ok(()) } else { Err(MockClusterError::AlreadySplit { key }) }
     }
 
-    /// Merges the region that holds a transactional key with its right neighbour. It keeps its number and leader.
+    /// Merges the region that holds a transactional key with its right neighbour. The region keeps its number and
+    /// leader.
     ///
     /// # Errors
     ///
@@ -175,7 +176,7 @@ impl MockCluster {
         }
     }
 
-    /// Makes a store lead the region that holds a transactional key. The old leader hands over in order: pessimistic
+    /// Makes a store lead the region that holds a transactional key. The old leader hands over properly: pessimistic
     /// locks that only it had are kept.
     ///
     /// # Errors
@@ -209,15 +210,15 @@ impl MockCluster {
         Ok(())
     }
 
-    /// Whether stores that become leaders wait with asking PD for the time. A store that has not asked yet answers
-    /// prewrites with async commit or in one phase by MaxTimestampNotSynced, as it cannot know what was read from the
-    /// leader before. Without this they ask at the first request, if PD answers then.
+    /// Whether new leaders refrain from asking PD for the time. A store that has not asked yet answers async-commit and
+    /// one-phase prewrites with MaxTimestampNotSynced, since it can't know what was read from the previous leader.
+    /// Otherwise, stores ask at the first request, if PD answers then.
     pub fn hold_max_ts(&self, held: bool) {
         self.0.shared.max_ts_held.store(held, Ordering::Release);
     }
 
-    /// One random split, merge or move of a leader, as a balancer does while a load runs. Splits are at keys that calls of
-    /// transactions had lately, so that they divide what is used; which those are depends on the load.
+    /// One random split, merge or leader move, as a balancer makes under load. It splits at keys that recent
+    /// transactional calls used, so that splits divide data in use; those keys depend on the load.
     pub fn shuffle(&self, random: &mut fastrand::Rng) -> ShuffleStep {
         let keys = self.0.shared.recent_keys();
         let mut topology = self.0.shared.topology_mut();
@@ -233,13 +234,14 @@ impl MockCluster {
 
 /// Stores.
 impl MockCluster {
-    /// The stores in the order of their numbers.
+    /// The stores, in number order.
     pub fn stores(&self) -> Vec<StoreDescription> {
         self.0.shared.topology().describe_stores()
     }
 
     /// Stops a store: its port is closed and its connections are cut. The running stores take over the regions that it
-    /// led; if there are none, the regions wait for it. Data is not lost, but pessimistic locks that only the store had.
+    /// led; if none are running, the regions wait for it. No data is lost, except pessimistic locks that only this
+    /// store had.
     ///
     /// # Errors
     ///
@@ -249,7 +251,7 @@ impl MockCluster {
     }
 
     /// Like [`stop_store`](Self::stop_store), but the store remains the leader of its regions, which are unavailable
-    /// meanwhile.
+    /// until it is back.
     ///
     /// # Errors
     ///
@@ -273,16 +275,16 @@ impl MockCluster {
         Ok(())
     }
 
-    /// Starts a stopped store on the port that it had. It leads the regions that it still has, and gets others by
+    /// Starts a stopped store on its previous port. It leads the regions that it still has, and gets others through
     /// [`transfer_leader`](Self::transfer_leader) or [`shuffle`](Self::shuffle).
     ///
     /// # Errors
     ///
-    /// [`MockClusterError::NoSuchStore`], or [`Listen`](MockClusterError::Listen) if someone else has taken the port.
+    /// [`MockClusterError::NoSuchStore`], or [`Listen`](MockClusterError::Listen) if the port has been taken.
     pub async fn start_store(&self, id: u64) -> Result<(), MockClusterError> {
         self.store_node(id)?.start().await?;
         let mut topology = self.0.shared.topology_mut();
-        // What was read from it before is forgotten.
+        // The store forgets what was read from it before.
         self.0.shared.storage.forget_reads(id);
         topology.unsync_led_by(id);
         for region in topology.regions_from(b"").filter(|region| region.leader == id) {
@@ -300,21 +302,21 @@ impl MockCluster {
 
 /// PD.
 impl MockCluster {
-    /// Stops all members of PD: their ports are closed and their connections are cut.
+    /// Stops all PD members: their ports are closed and their connections are cut.
     pub async fn stop_pd(&self) {
         join_all(self.0.members.iter().map(|node| node.stop())).await;
     }
 
-    /// Starts the stopped members of PD on the ports that they had.
+    /// Starts the stopped PD members on their previous ports.
     ///
     /// # Errors
     ///
-    /// [`MockClusterError::Listen`] if someone else has taken a port.
+    /// [`MockClusterError::Listen`] if a port has been taken.
     pub async fn start_pd(&self) -> Result<(), MockClusterError> {
         join_all(self.0.members.iter().map(|node| node.start())).await.into_iter().collect()
     }
 
-    /// Stops one member of PD. If it was the leader, make another one the leader with
+    /// Stops one PD member. If it was the leader, make another one the leader with
     /// [`move_pd_leader`](Self::move_pd_leader).
     ///
     /// # Errors
@@ -333,12 +335,12 @@ impl MockCluster {
         Ok(())
     }
 
-    /// The member of PD that leads.
+    /// The PD member that leads.
     pub fn pd_leader(&self) -> Option<usize> {
         *self.0.shared.pd.leader.borrow()
     }
 
-    /// Takes PD's leader away: members still list each other, everything else fails with gRPC's UNAVAILABLE, and
+    /// Leaves PD without a leader: members still list each other, everything else fails with gRPC's UNAVAILABLE, and
     /// timestamp streams end.
     pub fn remove_pd_leader(&self) {
         self.0.shared.pd.leader.send_replace(None);
@@ -353,7 +355,7 @@ impl MockCluster {
         });
     }
 
-    /// Makes another member of PD the leader. Streams of timestamps of the old one end.
+    /// Makes another PD member the leader. The old leader's timestamp streams end.
     ///
     /// # Errors
     ///
@@ -366,8 +368,8 @@ impl MockCluster {
         Ok(())
     }
 
-    /// Whether timestamp streams stay open without answers. Requests made meanwhile are answered once this is switched
-    /// off.
+    /// Whether timestamp streams stay open without answers. Requests made in the meantime are answered once this is
+    /// switched off.
     pub fn freeze_timestamps(&self, frozen: bool) {
         self.0.shared.pd.frozen.send_replace(frozen);
     }

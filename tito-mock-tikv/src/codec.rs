@@ -1,13 +1,14 @@
-//! TiKV's order-keeping encoding of keys, as its transactional keys stand in region boundaries.
+//! TiKV's order-preserving key encoding, which transactional keys have in region boundaries.
 //!
-//! Every 8 bytes are followed by a marker, 255 less the number of zero bytes that pad the group; a full group always
-//! has a next one. Source: `components/codec/src/byte.rs` of tikv/tikv, the memcomparable format of MyRocks.
+//! Every group of 8 bytes is followed by a marker: 255 minus the number of zero bytes that pad the group. A full group
+//! is always followed by another one. Source: `components/codec/src/byte.rs` of tikv/tikv, the memcomparable format of
+//! MyRocks.
 
 const GROUP: usize = 8;
 const PAD: u8 = 0;
 const MARKER: u8 = 0xff;
 
-/// Encodes a key so that encoded keys sort as the keys do and none is a prefix of another.
+/// Encodes a key so that encoded keys sort like the keys and none is a prefix of another.
 pub(crate) fn encode(key: &[u8]) -> Vec<u8> {
     let mut encoded = Vec::with_capacity((key.len() / GROUP + 1) * (GROUP + 1));
     let mut rest = key;
@@ -24,7 +25,7 @@ pub(crate) fn encode(key: &[u8]) -> Vec<u8> {
     }
 }
 
-/// The key that `encoded` stands for, or `None` if no key is encoded so.
+/// The key that `encoded` stands for, or `None` if it is no key's encoding.
 pub(crate) fn decode(encoded: &[u8]) -> Option<Vec<u8>> {
     let mut key = Vec::with_capacity(encoded.len());
     let mut rest = encoded;

@@ -23,35 +23,35 @@ impl Counters {
     }
 }
 
-/// How often each call had arrived when [`calls`](crate::MockCluster::calls) was asked.
+/// How many times each call had arrived when [`calls`](crate::MockCluster::calls) was read.
 ///
-/// A call counts when it arrives, whatever becomes of it: refused and failed ones count too. In a stream of timestamps
-/// ([`Rpc::Tso`]) each request counts, even if it is for several timestamps.
+/// A call counts when it arrives, whatever becomes of it: refused and failed ones count too. In a timestamp stream
+/// ([`Rpc::Tso`]), each request counts once, even if it asks for several timestamps.
 #[derive(Clone, PartialEq, Eq)]
 pub struct CallCounts([u64; Rpc::COUNT]);
 
 impl CallCounts {
-    /// How often this call was made.
+    /// How many times this call was made.
     pub fn of(&self, rpc: Rpc) -> u64 {
         self.0[rpc as usize]
     }
 
-    /// The calls of all kinds to PD.
+    /// The number of calls to PD, of all kinds.
     pub fn to_pd(&self) -> u64 {
         self.made().filter(|(rpc, _)| rpc.is_pd()).map(|(_, count)| count).sum()
     }
 
-    /// The calls of all kinds to the stores.
+    /// The number of calls to the stores, of all kinds.
     pub fn to_stores(&self) -> u64 {
         self.made().filter(|(rpc, _)| !rpc.is_pd()).map(|(_, count)| count).sum()
     }
 
-    /// What was called after `earlier` was read.
+    /// The calls made since `earlier` was read.
     pub fn since(&self, earlier: &CallCounts) -> CallCounts {
         CallCounts(std::array::from_fn(|index| self.0[index].saturating_sub(earlier.0[index])))
     }
 
-    /// The calls that were made at least once, with their counts.
+    /// The calls made at least once, with their counts.
     pub fn made(&self) -> impl Iterator<Item = (Rpc, u64)> + '_ {
         Rpc::ALL.iter().map(|rpc| (*rpc, self.of(*rpc))).filter(|(_, count)| *count > 0)
     }

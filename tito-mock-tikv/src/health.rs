@@ -1,4 +1,4 @@
-//! gRPC's health checks, which servers answer for themselves as a whole and for their services.
+//! gRPC's health checks. Servers answer for themselves as a whole and for each of their services.
 use std::pin::Pin;
 
 use futures::stream::{self, Stream, StreamExt};
@@ -27,7 +27,7 @@ impl Health for HealthService {
         self.status(&service).map(Response::new).ok_or_else(|| Status::not_found(format!("no service {service}")))
     }
 
-    /// A server that answers serves; when it stops, the stream is cut.
+    /// A server that answers is serving; when it stops, the stream is cut.
     async fn watch(&self, request: Request<HealthCheckRequest>) -> Result<Response<Self::WatchStream>, Status> {
         let unknown =
             HealthCheckResponse { status: ServingStatus::ServiceUnknown.into(), ..HealthCheckResponse::default() };

@@ -1,4 +1,4 @@
-//! Calls without sockets: a client's request goes to a server as it is encoded, and its answer back.
+//! Calls without sockets: a client's encoded request goes straight to a server, and the answer straight back.
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -15,9 +15,9 @@ use crate::node::Node;
 
 /// A server of a cluster, to be called within the process; see [`MockCluster::connect`](crate::MockCluster::connect).
 ///
-/// It is the transport of a client's stub: `TikvClient::new(in_process)`. Each call is like a connection of its own that
-/// can be cut, and a stopped server can't be reached. There are no sockets and no timers, so that a test may pause Tokio's
-/// clock.
+/// It is the transport for a client's stub: `TikvClient::new(in_process)`. Each call acts like a connection of its own
+/// that can be cut, and a stopped server can't be reached. There are no sockets and no timers, so a test may pause
+/// Tokio's clock.
 #[derive(Clone)]
 pub struct InProcess {
     node: Arc<Node>,

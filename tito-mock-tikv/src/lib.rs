@@ -1,8 +1,8 @@
 //! An in-process TiKV cluster with its PD, for tests.
 //!
 //! A [`MockCluster`] speaks TiKV's gRPC protocol on loopback ports, so an unmodified client such as `tikv-client`
-//! connects to it as to a real cluster: tests exercise all of the client on a machine without one. Regions split, merge
-//! and move under load, calls fail where a test says, and a test can control the clock.
+//! connects to it as to a real cluster: tests exercise the whole client on a machine without one. Regions split, merge
+//! and move under load, calls fail where a test says so, and a test can control the clock.
 //!
 //! ```
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -27,8 +27,8 @@
 //! # }
 //! ```
 //!
-//! The rules of transactions follow TiKV's sources; `RULES.md` of this crate lists them, since which version each holds,
-//! the test that shows it, and what is left out. [`MockClusterBuilder::version`] chooses the version.
+//! The transaction rules follow TiKV's sources. This crate's `RULES.md` lists each rule with the version that
+//! introduced it and the test that shows it, and what is left out. [`MockClusterBuilder::version`] selects the version.
 //!
 //! To inject faults, give [`FaultRule`]s to [`MockCluster::faults`]. To count the calls that an operation costs,
 //! subtract two results of [`MockCluster::calls`]. [`MockCluster::connect`] works without sockets.

@@ -1,4 +1,4 @@
-//! The accepted connections of a server, which can be cut from outside.
+//! A server's accepted connections, which can be cut from outside.
 use std::collections::HashMap;
 use std::io;
 use std::pin::Pin;
@@ -26,10 +26,10 @@ struct Open {
     lines: HashMap<u64, Arc<Line>>,
 }
 
-/// What a connection shares with the one who may cut it.
+/// What a connection shares with whoever may cut it.
 #[derive(Default)]
 struct Line {
-    /// Whether it is a call within the process, which its caller holds and not the server.
+    /// Whether it is an in-process call, which its caller holds rather than the server.
     in_process: bool,
     cut: AtomicBool,
     reader: AtomicWaker,
@@ -37,14 +37,14 @@ struct Line {
 }
 
 impl Connections {
-    /// Accepts connections for as long as the stream is held.
+    /// Accepts connections as long as the stream is held.
     pub(crate) fn accept(
         self: &Arc<Self>,
         listener: TcpListener,
     ) -> impl Stream<Item = io::Result<Connection>> + use<> {
         stream::unfold((self.clone(), listener), |(connections, listener)| async move {
             let accepted = listener.accept().await.and_then(|(stream, _)| {
-                // Calls are small and answered at once; waiting to fill a packet would cost 40 ms a call.
+                // Calls are small and answered immediately; waiting to fill a packet would cost 40 ms a call.
                 stream.set_nodelay(true)?;
                 Ok(connections.open(stream))
             });
@@ -56,7 +56,7 @@ impl Connections {
         Connection { stream, line: self.open_line(false) }
     }
 
-    /// Notes that there is one connection more, or a call within the process that is like one.
+    /// Registers a new connection, or an in-process call that acts like one.
     pub(crate) fn open_line(self: &Arc<Self>, in_process: bool) -> OpenLine {
         let line = Arc::new(Line { in_process, ..Line::default() });
         let mut open = self.lock();
@@ -75,7 +75,7 @@ impl Connections {
         }
     }
 
-    /// Waits until no connection is open. Calls within the process are cut and left to their callers.
+    /// Waits until no connection is open. In-process calls are cut and left to their callers.
     pub(crate) async fn all_closed(&self) {
         loop {
             let closed = self.closed.notified();
@@ -105,7 +105,7 @@ pub(crate) struct OpenLine {
 }
 
 impl OpenLine {
-    /// Whether the line was cut; if it is not yet, the task is woken when it is.
+    /// Whether the line was cut; if not, the task is woken when it is.
     pub(crate) fn is_cut(&self, context: &Context<'_>) -> bool {
         self.line.check(&self.line.reader, context).is_err()
     }
@@ -113,7 +113,7 @@ impl OpenLine {
 
 impl Line {
     fn check(&self, waker: &AtomicWaker, context: &Context<'_>) -> io::Result<()> {
-        // Registered before looking, so that a cut between the two is not missed.
+        // Register before checking, so that a cut in between is not missed.
         waker.register(context.waker());
         if self.cut.load(Ordering::Acquire) { Err(io::ErrorKind::ConnectionReset.into()) } else { Ok(()) }
     }

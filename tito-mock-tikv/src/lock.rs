@@ -1,23 +1,23 @@
 //! Locks as tests see them.
 use tito_tikv_proto::kvrpcpb::{LockInfo, Op};
 
-/// A lock that a transaction holds, as it was when [`locks`](crate::MockCluster::locks) was asked.
+/// A lock that a transaction held when [`locks`](crate::MockCluster::locks) was called.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LockDescription {
     /// The locked key.
     pub key: Vec<u8>,
-    /// The key whose lock decides what becomes of the transaction.
+    /// The key whose lock decides the fate of the transaction.
     pub primary: Vec<u8>,
     /// The transaction's start timestamp.
     pub start_version: u64,
-    /// How many milliseconds after its start the transaction is taken for dead.
+    /// How many milliseconds after its start the transaction is considered dead.
     pub ttl: u64,
-    /// What the transaction is about to do with the key.
+    /// What the transaction will do with the key.
     pub kind: LockKind,
 }
 
-/// What a transaction is about to do with a key that it has locked.
+/// What a transaction will do with a key that it has locked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum LockKind {
@@ -27,7 +27,7 @@ pub enum LockKind {
     Delete,
     /// To keep others from changing it.
     Lock,
-    /// Not known yet: it is locked before it is written, as pessimistic transactions do.
+    /// Not known yet: the key is locked before it is written, as in pessimistic transactions.
     Pessimistic,
 }
 

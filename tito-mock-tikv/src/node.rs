@@ -1,4 +1,4 @@
-//! One server of the cluster: a store or a PD member, at an address of its own that it keeps.
+//! One server of the cluster: a store or a PD member, at a fixed address of its own.
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,7 +20,7 @@ pub(crate) struct Node {
     task: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// Listens at an address; port 0 is any free one.
+/// Listens at an address; port 0 means any free one.
 pub(crate) async fn listen(address: SocketAddr) -> Result<TcpListener, MockClusterError> {
     TcpListener::bind(address).await.map_err(|source| MockClusterError::Listen { address, source: source.into() })
 }
@@ -51,7 +51,7 @@ impl Node {
         &self.routes
     }
 
-    /// Serves on a listener of this node's address, or without one only those in this process.
+    /// Serves on a listener at this node's address, or without one only in-process calls.
     pub(crate) fn serve(&self, listener: Option<TcpListener>) -> Result<(), MockClusterError> {
         if let Some(listener) = listener {
             let router = self.transport.server()?.add_routes(self.routes.clone());
@@ -67,7 +67,7 @@ impl Node {
         Ok(())
     }
 
-    /// Listens and serves, if it does not yet.
+    /// Listens and serves, unless it already does.
     pub(crate) async fn start(&self) -> Result<(), MockClusterError> {
         if self.is_running() {
             return Ok(());
@@ -76,20 +76,20 @@ impl Node {
         self.serve(listener)
     }
 
-    /// Closes the listener, cuts the connections and waits until they are gone.
+    /// Closes the listener, cuts the connections and waits until they are closed.
     pub(crate) async fn stop(&self) {
         self.running.store(false, Ordering::Release);
         let task = self.task().take();
         if let Some(task) = task {
             task.abort();
-            // An error says that it was aborted, which is what was asked for. The listener is dropped by then.
+            // An error means that it was aborted, as intended. The listener is dropped by then.
             let _ = task.await;
         }
         self.connections.cut();
         self.connections.all_closed().await;
     }
 
-    /// Does what `stop` does without waiting for the end.
+    /// Does what `stop` does, without waiting.
     pub(crate) fn abandon(&self) {
         self.running.store(false, Ordering::Release);
         if let Some(task) = self.task().take() {

@@ -1,7 +1,7 @@
 //! The part of the key space that a region holds.
 
-/// From `start` up to but not including `end`, in the form in which PD knows boundaries: for transactional keys the
-/// encoded one, for raw keys the key itself. An empty `end` is the end of the key space.
+/// From `start` up to but not including `end`, in PD's form of boundaries: encoded for transactional keys, the key
+/// itself for raw ones. An empty `end` is the end of the key space.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RegionRange {
     pub(crate) start: Vec<u8>,

@@ -2,7 +2,7 @@
 
 macro_rules! rpcs {
     (pd: $($pd:ident)*; tikv: $($tikv:ident)*;) => {
-        /// A call to PD or TiKV, to choose where a fault strikes and to read how often each was made.
+        /// A call to PD or TiKV. It selects where a fault strikes and which count to read.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[non_exhaustive]
         pub enum Rpc {
@@ -11,10 +11,10 @@ macro_rules! rpcs {
         }
 
         impl Rpc {
-            /// Every call, PD's before TiKV's.
+            /// All calls, PD's before TiKV's.
             pub const ALL: &'static [Rpc] = &[$(Rpc::$pd,)* $(Rpc::$tikv,)*];
 
-            /// Whether PD answers this call, and not a store.
+            /// Whether PD answers this call, rather than a store.
             pub fn is_pd(self) -> bool {
                 matches!(self, $(Rpc::$pd)|*)
             }

@@ -14,47 +14,47 @@ use crate::tasks::Tasks;
 use crate::topology::Topology;
 use crate::{Fault, Faults, Rpc, RuleId, TikvVersion};
 
-/// How many keys are remembered as places for random splits.
+/// How many keys are remembered as candidates for random splits.
 const RECENT_KEYS: usize = 64;
 
 /// How the stores behave.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Settings {
     pub(crate) version: TikvVersion,
-    /// Whether a pessimistic lock is known to the leader only.
+    /// Whether only the leader knows a pessimistic lock.
     pub(crate) in_memory_locks: bool,
 }
 
 pub(crate) struct Shared {
     pub(crate) settings: Settings,
     topology: RwLock<Topology>,
-    /// One for all stores: replication is not what is tested, so every store has everything.
+    /// One for all stores: replication is not under test, so every store has everything.
     pub(crate) storage: Storage,
     pub(crate) oracle: Oracle,
     pub(crate) faults: Faults,
     pub(crate) counters: Counters,
     pub(crate) pd: PdState,
     pub(crate) tasks: Tasks,
-    /// Whether stores don't ask PD for the time when they become leaders.
+    /// Whether new leaders do without asking PD for the time.
     pub(crate) max_ts_held: AtomicBool,
     recent_keys: Mutex<VecDeque<Vec<u8>>>,
 }
 
-/// How a call goes on after it was shown to the faults.
+/// What happens to a call once the faults have seen it.
 #[derive(Clone, Debug)]
 pub(crate) enum Verdict {
-    /// It is done and answered.
+    /// It is carried out and answered.
     Proceed,
-    /// It is done, and its answer is lost.
+    /// It is carried out, and its answer is lost.
     DropResponse,
-    /// It is done and answered, and done again when this rule is removed.
+    /// It is carried out and answered, and carried out again when this rule is removed.
     Repeat(RuleId),
-    /// It is answered with this fault, which is one of the region errors or of PD's.
+    /// It is answered with this fault, a region error or one of PD's errors.
     Answer(Fault),
 }
 
 impl Verdict {
-    /// Sends the answer, unless it is to be lost.
+    /// Sends the answer, unless it has to get lost.
     pub(crate) fn finish<S>(&self, response: S) -> Result<Response<S>, Status> {
         match self {
             Verdict::DropResponse => Err(Status::unavailable("the mock cluster dropped the response")),
@@ -63,19 +63,19 @@ impl Verdict {
     }
 }
 
-/// What a call waits for before it is done.
+/// What a call waits for before it is carried out.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Wait {
     For(Duration),
     UntilRemoved(RuleId),
 }
 
-/// A call that was shown to the faults.
+/// A call that the faults have seen.
 #[derive(Debug)]
 pub(crate) struct Arrival {
     pub(crate) verdict: Verdict,
     pub(crate) wait: Option<Wait>,
-    /// Whether the client is told at once that it failed, while it is still to be done.
+    /// Whether the client is told immediately that the call failed, although it will still be carried out.
     pub(crate) is_given_up: bool,
 }
 
@@ -103,7 +103,7 @@ impl Shared {
         self.topology.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts a call and lets a fault strike it. `connections` are those of the server that was called.
+    /// Counts a call and lets a fault strike it. `connections` are those of the called server.
     pub(crate) fn strike(&self, rpc: Rpc, keys: &[&[u8]], connections: &Connections) -> Result<Arrival, Status> {
         self.counters.count(rpc);
         let mut arrival = Arrival { verdict: Verdict::Proceed, wait: None, is_given_up: false };
@@ -136,7 +136,7 @@ impl Shared {
         }
     }
 
-    /// Counts a call, lets a fault strike it, and waits as long as that says.
+    /// Counts a call, lets a fault strike it, and waits as long as the fault says.
     pub(crate) async fn arrive(&self, rpc: Rpc, keys: &[&[u8]], connections: &Connections) -> Result<Verdict, Status> {
         let arrival = self.strike(rpc, keys, connections)?;
         if let Some(wait) = arrival.wait {
@@ -145,8 +145,8 @@ impl Shared {
         Ok(arrival.verdict)
     }
 
-    /// Asks PD for the time on behalf of a store that leads a region and has not done so since. Somebody may have read
-    /// from the leader before, at any timestamp that PD had given out by then.
+    /// Asks PD for the time on behalf of a store that leads a region and has not asked since it became the leader.
+    /// Somebody may have read from the previous leader, at any timestamp that PD had given out by then.
     pub(crate) fn sync_max_ts(&self, store: u64, region_id: u64) {
         let is_due = |topology: &Topology| {
             topology.region(region_id).is_some_and(|region| region.leader == store && !region.max_ts_synced)
@@ -154,7 +154,7 @@ impl Shared {
         if !is_due(&self.topology()) || self.max_ts_held.load(Ordering::Acquire) || !self.pd.answers() {
             return;
         }
-        // The topology is not held: the clock is a user's function.
+        // Don't hold the topology here: the clock is a user's function.
         let Some(timestamp) = self.oracle.next(1) else { return };
         let mut topology = self.topology_mut();
         if is_due(&topology) {
@@ -163,7 +163,7 @@ impl Shared {
         }
     }
 
-    /// Remembers a boundary at which a random split would divide what is used.
+    /// Remembers a boundary where a random split would divide data in use.
     pub(crate) fn note_key(&self, boundary: Vec<u8>) {
         let mut keys = self.recent_keys.lock().unwrap_or_else(PoisonError::into_inner);
         if keys.len() == RECENT_KEYS {

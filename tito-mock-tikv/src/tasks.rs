@@ -1,23 +1,23 @@
-//! What the cluster does beside the calls that are waited for; it ends with the cluster.
+//! Background work of the cluster that no call waits for; it ends with the cluster.
 use std::future::Future;
 use std::sync::{Mutex, PoisonError};
 
 use tokio::task::JoinSet;
 
-/// The tasks that are under way.
+/// The running tasks.
 #[derive(Default)]
 pub(crate) struct Tasks(Mutex<JoinSet<()>>);
 
 impl Tasks {
-    /// Runs a task whoever waits for it.
+    /// Runs a task to its end, even if nobody waits for it.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let mut tasks = self.lock();
-        // Those that have ended are forgotten.
+        // Forget those that have ended.
         while tasks.try_join_next().is_some() {}
         tasks.spawn(task);
     }
 
-    /// Ends all tasks, without waiting for the end.
+    /// Aborts all tasks, without waiting for them to end.
     pub(crate) fn abort(&self) {
         self.lock().abort_all();
     }

@@ -1,21 +1,21 @@
-//! How servers speak.
+//! How servers communicate.
 use tonic::transport::{Server, ServerTlsConfig};
 
 use crate::MockClusterError;
 
-/// TiKV's default of calls at once on a connection.
+/// TiKV's default number of concurrent calls on a connection.
 const CONCURRENT_STREAMS: u32 = 1024;
 
-/// How many calls may be given up before the server has looked at them. Few are allowed by default, as an attacker does
-/// such a thing; here it is a test that cancels futures.
+/// How many calls may be cancelled before the server has looked at them. The default is low, because attackers do this;
+/// here it is a test that cancels futures.
 const PENDING_RESETS: usize = 1 << 16;
 
-/// The settings of all servers.
+/// The settings for all servers.
 #[derive(Clone)]
 pub(crate) enum Transport {
-    /// Sockets, with TLS if there are settings for it.
+    /// Sockets, with TLS if configured.
     Sockets { tls: Option<ServerTlsConfig> },
-    /// Calls within the process only.
+    /// Only calls within the process.
     InProcess,
 }
 
@@ -24,7 +24,7 @@ impl Transport {
         matches!(self, Transport::InProcess)
     }
 
-    /// A server on sockets. It takes HTTP/1.1 as well, for PD's pages.
+    /// A server on sockets. It also accepts HTTP/1.1, for PD's pages.
     pub(crate) fn server(&self) -> Result<Server, MockClusterError> {
         let server = Server::builder()
             .accept_http1(true)

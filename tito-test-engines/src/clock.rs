@@ -1,4 +1,4 @@
-//! A clock that tests turn by hand.
+//! A clock that tests move by hand.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,12 +9,12 @@ use futures::future::BoxFuture;
 use tito_core::clock::{Clock, SystemClock};
 use tokio::sync::{Notify, oneshot};
 
-/// 2026-01-01T00:00:00Z, where a [`TestClock`] begins.
+/// 2026-01-01T00:00:00Z, where a [`TestClock`] starts.
 const FIRST_INSTANT_MILLIS: u64 = 1_767_225_600_000;
 
-/// A [`Clock`] that stands still until a test moves it. Clones are handles of one clock.
+/// A [`Clock`] that stands still until a test moves it. Clones are handles to the same clock.
 ///
-/// Its monotonic part starts at what the wall clock shows. [`advance`](TestClock::advance) moves both, as time does;
+/// Its monotonic part starts at the time on the wall clock. [`advance`](TestClock::advance) moves both, as time does;
 /// [`set`](TestClock::set) moves the wall clock alone, as people do. A wait completes as soon as the monotonic part
 /// reaches its instant: nothing polls, and no real time passes.
 ///
@@ -49,17 +49,17 @@ struct Inner {
 
 #[derive(Debug)]
 struct State {
-    /// What the wall clock shows.
+    /// The time on the wall clock.
     now_millis: u64,
     monotonic_millis: u64,
-    /// By instant; the number keeps waits for one instant apart.
+    /// By instant; the number tells waits for the same instant apart.
     waits: BTreeMap<(u64, u64), oneshot::Sender<()>>,
     next_number: u64,
-    /// Set for engines whose clock can't be turned.
+    /// Set for engines whose clock can't be moved.
     follows_system: bool,
 }
 
-/// Turning a clock that follows the system's unwinds with this: the test can't run on its engine.
+/// Moving a clock that follows the system's unwinds with this: the test can't run on its engine.
 pub(crate) struct ClockCannotBeTurned;
 
 impl Default for TestClock {
@@ -86,25 +86,25 @@ impl TestClock {
         Self(Arc::new(Inner { state: Mutex::new(state), wait_began: Notify::new() }))
     }
 
-    /// This clock in the form that engines take.
+    /// This clock in the form that engines accept.
     pub fn shared(&self) -> Arc<dyn Clock> {
         Arc::new(self.clone())
     }
 
-    /// Lets time pass: moves both parts forward by `by`, cut to whole milliseconds.
+    /// Lets time pass: moves both parts forward by `by`, truncated to whole milliseconds.
     pub fn advance(&self, by: Duration) {
         self.lock().turned().pass(u64::try_from(by.as_millis()).unwrap_or(u64::MAX));
     }
 
-    /// Lets time pass until the monotonic part shows this, if it does not already: an instant that
-    /// [is waited for](TestClock::waited_for), say.
+    /// Lets time pass until the monotonic part reaches this, unless it already has: for example, an instant that [is
+    /// waited for](TestClock::waited_for).
     pub fn advance_to(&self, monotonic_millis: u64) {
         let mut state = self.lock();
         let left = monotonic_millis.saturating_sub(state.monotonic_millis);
         state.turned().pass(left);
     }
 
-    /// Lets time pass until the wall clock shows this many milliseconds since the Unix epoch, if it does not already.
+    /// Lets time pass until the wall clock shows this many milliseconds since the Unix epoch, unless it already does.
     pub fn advance_to_wall(&self, millis: u64) {
         let mut state = self.lock();
         let left = millis.saturating_sub(state.now_millis);
@@ -117,7 +117,7 @@ impl TestClock {
         self.lock().turned().now_millis = millis;
     }
 
-    /// Lets the clock run by itself from now on. Turning it unwinds with [`ClockCannotBeTurned`].
+    /// Lets the clock run by itself from now on. Moving it unwinds with [`ClockCannotBeTurned`].
     #[cfg(feature = "tikv")]
     pub(crate) fn follow_the_system(&self) {
         let mut state = self.lock();
@@ -126,9 +126,9 @@ impl TestClock {
         state.monotonic_millis = SystemClock.monotonic_millis();
     }
 
-    /// Skips a test, and prints that it does, on an engine whose clock can't be stopped or turned: a real cluster's.
-    /// For facts that need a clock that stands still, the year it stands in, or faults that only an in-process cluster
-    /// shows in bounded time. Facts that turn the clock are skipped without this.
+    /// Skips a test, and prints that it does, on an engine whose clock can't be stopped or moved, which is a real
+    /// cluster's. For facts that need a clock that stands still, the year it starts in, or faults that only an
+    /// in-process cluster shows in bounded time. Facts that move the clock are skipped without this.
     pub fn must_stand_still(&self) {
         if self.lock().follows_system {
             std::panic::resume_unwind(Box::new(ClockCannotBeTurned));
@@ -140,17 +140,17 @@ impl TestClock {
         self.lock().waits.keys().next().map(|&(millis, _)| millis)
     }
 
-    /// How many waits on this clock are under way.
+    /// How many waits on this clock are pending.
     pub fn waits(&self) -> usize {
         self.lock().waits.len()
     }
 
-    /// Completes when a task waits on this clock, and returns the earliest instant waited for. A test calls this before
-    /// it turns the clock for a task that runs beside it.
+    /// Completes once a task waits on this clock, and returns the earliest instant waited for. A test calls this before
+    /// it moves the clock for a task that runs alongside it.
     pub async fn waited_for(&self) -> u64 {
         self.must_stand_still();
         loop {
-            // Taken before the look at the waits, so that a wait which begins in between is noticed.
+            // Registered before checking the waits, so that a wait that begins in between is noticed.
             let began = self.0.wait_began.notified();
             if let Some(millis) = self.next_wait() {
                 return millis;
@@ -179,7 +179,7 @@ impl State {
             if entry.key().0 > self.monotonic_millis {
                 break;
             }
-            // Who waited may have gone meanwhile.
+            // Whoever waited may have gone in the meantime.
             let _ = entry.remove().send(());
         }
     }
@@ -203,21 +203,21 @@ impl Clock for TestClock {
         let clock = self.clone();
         async move {
             let Some((_wait, reached)) = Wait::begin(clock, millis) else { return };
-            // The sender is dropped by `Wait` only, which lives as long as this future.
+            // Only `Wait` drops the sender, and it lives as long as this future.
             let _ = reached.await;
         }
         .boxed()
     }
 }
 
-/// One wait. Dropping it forgets the wait, so that cancelled ones don't pile up.
+/// One wait. Dropping it removes the wait, so that cancelled ones don't pile up.
 struct Wait {
     clock: TestClock,
     place: (u64, u64),
 }
 
 impl Wait {
-    /// None if the instant has been reached already.
+    /// `None` if the instant has already been reached.
     fn begin(clock: TestClock, millis: u64) -> Option<(Self, oneshot::Receiver<()>)> {
         let mut state = clock.lock();
         if state.monotonic_millis >= millis {

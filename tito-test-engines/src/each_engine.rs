@@ -15,7 +15,7 @@ pub const ON_DISK: Opener = Opener::of::<EmbeddedOnDisk>();
 #[cfg(feature = "tikv")]
 pub const ON_TIKV: Opener = Opener::of::<crate::conformance::OnTiKV>();
 
-/// What holds on every engine.
+/// A fact that holds on every engine.
 #[derive(Clone, Copy, Debug)]
 pub struct Fact(Kind);
 
@@ -26,12 +26,12 @@ enum Kind {
 }
 
 impl Fact {
-    /// A fact that turns the clock of its database.
+    /// A fact that moves its database's clock.
     pub const fn with_clock(fact: fn(Database, TestClock) -> LocalBoxFuture<'static, ()>) -> Self {
         Self(Kind::WithClock(fact))
     }
 
-    /// A fact to which the time does not matter.
+    /// A fact that doesn't depend on time.
     pub const fn without_clock(fact: fn(Database) -> LocalBoxFuture<'static, ()>) -> Self {
         Self(Kind::WithoutClock(fact))
     }

@@ -1,4 +1,4 @@
-//! Rows as a later version of Tito may have stored them: with members that this one does not know.
+//! Rows as a later version of Tito may have stored them: with members that this version does not know.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "for tests: a panic is how they fail")]
 
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tito_core::Database;
 use tito_core::keys::KeyRange;
 
-/// What a later version has to say, in which each object says where it is.
+/// What a later version adds; each object says where it is.
 fn of_a_later_version(pointer: &str) -> Value {
     json!({"of": pointer, "list": [1, 0.1, null, {"deep": "\u{1f388}"}]})
 }
@@ -18,7 +18,7 @@ async fn rows(db: &Database, prefix: &str) -> Vec<(Vec<u8>, Value)> {
     rows.into_iter().map(|(key, value)| (key, serde_json::from_slice(&value).unwrap())).collect()
 }
 
-/// What the keys of an event store's rows begin with.
+/// The prefix of the keys of an event store's rows.
 pub async fn log_of(db: &Database, store: &str) -> String {
     let (_, definition) = rows(db, &format!("store:{store}")).await.remove(0);
     format!("log:{:016x}:", definition["id"].as_u64().unwrap())
@@ -29,7 +29,7 @@ pub async fn add(db: &Database, prefix: &str, pointers: &[&str]) {
     for (key, mut row) in rows(db, prefix).await {
         for pointer in pointers {
             let object = row.pointer_mut(pointer).unwrap_or_else(|| panic!("nothing at {pointer}"));
-            // An event store's table of sequences has names without a dot for event types.
+            // In an event store's table of sequences, names without a dot are event types.
             object[".later"] = of_a_later_version(pointer);
         }
         db.transaction(|tx| async move { tx.system_keys().put(key, row.to_string().into_bytes()).await })
@@ -38,7 +38,7 @@ pub async fn add(db: &Database, prefix: &str, pointers: &[&str]) {
     }
 }
 
-/// Asserts that each row whose key begins with `prefix` still has what was added at these JSON pointers.
+/// Asserts that each row whose key begins with `prefix` still has the additions at these JSON pointers.
 pub async fn assert_kept(db: &Database, prefix: &str, pointers: &[&str]) {
     for (key, row) in rows(db, prefix).await {
         for pointer in pointers {

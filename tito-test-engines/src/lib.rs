@@ -1,14 +1,14 @@
-//! The part of `tito-testkit` that knows `tito-core` alone, so that the tests of every crate can use it and an edit of a
-//! worker does not compile it again. Applications name `tito-testkit`, which has all of it.
+//! The part of `tito-testkit` that depends only on `tito-core`, so that every crate's tests can use it and a change to
+//! a worker doesn't recompile it. Applications use `tito-testkit`, which includes all of it.
 //!
 //! - [`in_memory`] and [`on_disk`]: engines that leave nothing behind;
 //! - with the feature `tikv`, `on_mock_cluster`: the TiKV engine on an in-process cluster, `MockCluster`;
-//! - [`TestClock`]: time turned by hand;
-//! - [`FaultEngine`]: conflicts, errors, delays and unknown outcomes at the calls that a test chooses;
-//! - [`mod@conformance`]: what every engine keeps, as a suite of tests that an engine runs with one line;
+//! - [`TestClock`]: time moved by hand;
+//! - [`FaultEngine`]: conflicts, errors, delays and unknown outcomes at the calls that a test selects;
+//! - [`mod@conformance`]: what every engine guarantees, as a test suite that an engine runs with one line;
 //! - [`history`]: generated concurrent transactions, and a checker for snapshot isolation.
 //!
-//! Tests at random print their seed; set `TITO_SEED` to it to run one again ([`seed`]).
+//! Random tests print their seed; set `TITO_SEED` to it to repeat a run ([`seed`]).
 
 mod clock;
 pub mod conformance;

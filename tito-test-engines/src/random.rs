@@ -1,7 +1,7 @@
-//! Seeds of tests at random.
+//! Seeds for random tests.
 
-/// The seed of a randomized test: `TITO_SEED` from the environment, to run a failed test again, or a new one. It is
-/// printed, and the test harness shows it when the test fails.
+/// The seed of a random test: `TITO_SEED` from the environment, to repeat a failed test, or a new one. It is printed,
+/// and the test harness shows it if the test fails.
 ///
 /// # Panics
 /// If `TITO_SEED` is not a number.

@@ -1,4 +1,4 @@
-//! How a test wants its engine.
+//! The engine settings of a test.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,10 +8,10 @@ use tito_core::engine::Limits;
 
 use crate::clock::TestClock;
 
-/// Names the PD addresses of a real cluster for the tests that can use one, with commas between them.
+/// The PD addresses of a real cluster for the tests that can use one, separated by commas.
 pub(crate) const REAL_CLUSTER: &str = "TITO_TEST_PD";
 
-/// Settings that every engine has, for tests that open one.
+/// Settings that every engine supports, for tests that open one.
 ///
 /// ```
 /// # use tito_test_engines as tito_testkit;
@@ -23,13 +23,13 @@ pub(crate) const REAL_CLUSTER: &str = "TITO_TEST_PD";
 /// ```
 #[derive(Clone, Debug)]
 pub struct EngineSettings {
-    /// What drives the engine's timestamps. The machine's clock by default.
+    /// The source of the engine's timestamps. The machine's clock by default.
     pub clock: Arc<dyn Clock>,
     /// How large keys, values and transactions may be.
     pub limits: Limits,
     /// How old a transaction may be when it commits. 30 s by default.
     pub max_transaction_age: Duration,
-    /// The clock, if the test turns it by hand.
+    /// The clock, if the test moves it by hand.
     test_clock: Option<TestClock>,
 }
 
@@ -45,7 +45,7 @@ impl Default for EngineSettings {
 }
 
 impl EngineSettings {
-    /// Lets a clock that the test turns by hand drive the engine.
+    /// Uses a clock that the test moves by hand to drive the engine.
     #[must_use]
     pub fn test_clock(mut self, clock: &TestClock) -> Self {
         self.clock = clock.shared();
@@ -53,7 +53,7 @@ impl EngineSettings {
         self
     }
 
-    /// For an engine whose clock can't be turned: a clock meant to be turned by hand follows the machine's instead.
+    /// For an engine whose clock can't be moved: a clock meant to be moved by hand follows the machine's instead.
     #[cfg(feature = "tikv")]
     pub(crate) fn with_a_clock_that_runs(self) -> Self {
         if let Some(clock) = &self.test_clock {

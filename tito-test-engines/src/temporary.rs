@@ -9,7 +9,7 @@ use tito_core::{Database, Result};
 
 use crate::settings::EngineSettings;
 
-/// An empty embedded engine in memory: the quickest one for tests.
+/// An empty embedded engine in memory: the fastest one for tests.
 ///
 /// ```
 /// # use tito_test_engines as tito_testkit;
@@ -72,11 +72,11 @@ pub async fn on_disk_with(settings: EngineSettings) -> Result<TemporaryDatabase>
     TemporaryDatabase::open(directory, settings).await
 }
 
-/// An embedded engine and the temporary directory of its database. Dropping it closes the engine, whatever clones of it
-/// are left, and removes the directory.
+/// An embedded engine and its database's temporary directory. Dropping it closes the engine, whatever clones of it
+/// remain, and removes the directory.
 #[derive(Debug)]
 pub struct TemporaryDatabase {
-    // Before the directory, so that the engine is closed when the directory goes.
+    // Declared before the directory, so that the engine is closed when the directory goes.
     engine: ClosedWhenDropped,
     directory: TempDir,
 }
@@ -97,7 +97,7 @@ impl TemporaryDatabase {
         self.directory.path()
     }
 
-    /// Closes the engine, whatever clones of it are left, and opens the same database again.
+    /// Closes the engine, whatever clones of it remain, and opens the same database again.
     ///
     /// # Errors
     /// Those of [`EmbeddedBackend::open`].
@@ -108,7 +108,7 @@ impl TemporaryDatabase {
     }
 }
 
-/// An engine that has released its files once this is dropped. It still writes some as it closes, and they would keep
+/// An engine that has closed its files once this is dropped. It still writes some while closing, and they would keep
 /// their directory from being removed.
 #[derive(Debug)]
 struct ClosedWhenDropped(Database);
@@ -116,12 +116,12 @@ struct ClosedWhenDropped(Database);
 impl Drop for ClosedWhenDropped {
     fn drop(&mut self) {
         let engine = self.0.clone();
-        // On a thread of its own: a task that waits for another future can find its budget with the runtime used up.
+        // On a separate thread: a task that waits for another future may have used up its budget with the runtime.
         let closing = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().build();
             runtime.map(|runtime| runtime.block_on(engine.close()))
         });
-        // Whatever becomes of it, the directory is removed.
+        // The directory is removed whatever the result.
         let _ = closing.join();
     }
 }

@@ -9,8 +9,8 @@ use tito_mock_tikv::MockCluster;
 
 use crate::settings::{EngineSettings, REAL_CLUSTER};
 
-/// Where the in-process cluster's regions begin, so that what tests write lies in several of them: rows, index entries
-/// and events apart, and the keys that the conformance suite uses too.
+/// Where the in-process cluster's regions begin, so that the data that tests write spans several of them: rows, index
+/// entries and events are apart, as are the keys that the conformance suite uses.
 const BOUNDARIES: [&str; 8] = ["b", "data:user:g", "event:", "event:job:0002", "index:", "k", "key-5", "row"];
 
 const STORES: usize = 3;
@@ -31,13 +31,12 @@ const STORES: usize = 3;
 /// ```
 ///
 /// # Errors
-/// [`TitoError::Storage`] if the cluster finds no free ports, and those of
-/// [`TiKVBuilder::connect`].
+/// [`TitoError::Storage`] if the cluster finds no free ports, and those of [`TiKVBuilder::connect`].
 pub async fn on_mock_cluster() -> Result<TemporaryCluster> {
     on_mock_cluster_with(EngineSettings::default()).await
 }
 
-/// Like [`on_mock_cluster`], with settings. A clock that the test turns by hand drives the cluster's timestamps.
+/// Like [`on_mock_cluster`], with settings. A clock that the test moves by hand drives the cluster's timestamps.
 ///
 /// # Errors
 /// Those of [`on_mock_cluster`].
@@ -55,7 +54,7 @@ pub async fn on_mock_cluster_with(settings: EngineSettings) -> Result<TemporaryC
     Ok(TemporaryCluster { engine, cluster })
 }
 
-/// An engine and the in-process cluster that it is connected to, which ends with this value.
+/// An engine and the in-process cluster that it uses, which ends with this value.
 #[derive(Debug)]
 pub struct TemporaryCluster {
     engine: Database,
@@ -68,12 +67,12 @@ impl TemporaryCluster {
         &self.engine
     }
 
-    /// The cluster, for faults, splits, leader moves and counts of calls.
+    /// The cluster, for faults, splits, leader moves and call counts.
     pub fn cluster(&self) -> &MockCluster {
         &self.cluster
     }
 
-    /// Closes the engine, whatever clones of it are left, and connects another one to the same cluster.
+    /// Closes the engine, whatever clones of it remain, and connects another one to the same cluster.
     ///
     /// # Errors
     /// Those of [`TiKVBuilder::connect`].
@@ -94,7 +93,7 @@ pub(crate) struct RealCluster {
 }
 
 impl RealCluster {
-    /// The addresses that the environment names.
+    /// The addresses from the environment.
     pub(crate) fn addresses() -> Option<Vec<String>> {
         let addresses = env::var(REAL_CLUSTER).ok()?;
         Some(addresses.split(',').map(|address| address.trim().to_string()).collect())
@@ -127,7 +126,7 @@ impl Drop for RealCluster {
             return; // Handed on by `reconnect`.
         }
         let (addresses, prefix) = (self.addresses.clone(), self.prefix.clone());
-        // A drop can't wait for a future on the runtime that it happens on.
+        // A drop can't wait for a future on the runtime that it runs on.
         let cleaning = thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             runtime.block_on(async {

@@ -50,8 +50,8 @@ pub struct Harness {
 pub struct Handled {
     /// The event, as the handler got it.
     pub event: TitoEvent,
-    /// The handler's answer, or the text of its error. A transactional handler that runs again after a conflict appears
-    /// once for each run.
+    /// The handler's outcome, or the text of its error. A transactional handler that runs again after a conflict
+    /// appears once per run.
     pub outcome: std::result::Result<Outcome, String>,
 }
 
@@ -61,13 +61,13 @@ impl Harness {
         Self::of(Worker::builder(TitoQueue::new(database.clone())), clock)
     }
 
-    /// A harness for a worker with settings that a harness does not have. [`drain`](Harness::drain) does not return the
+    /// A harness for a worker with settings that a harness doesn't offer. [`drain`](Harness::drain) does not return the
     /// runs of handlers that the worker already has.
     pub fn of(builder: WorkerBuilder, clock: &TestClock) -> Self {
         Self { builder, clock: clock.clone(), log: Log::default(), report: WorkerReport::default() }
     }
 
-    /// Like [`WorkerBuilder::subscribe`]. What a handler does with a batch shows as what it does with each event.
+    /// Like [`WorkerBuilder::subscribe`]. A handler's result for a batch appears as its result for each event.
     #[must_use]
     pub fn subscribe<T, H, Args>(self, topic: T, handler: H) -> Self
     where
@@ -93,8 +93,8 @@ impl Harness {
         self
     }
 
-    /// Handles everything that is due, and what becomes due by doing so. Returns it in the order in which the handlers
-    /// ended.
+    /// Handles everything that is due, and whatever becomes due as a result. Returns the runs in the order in which
+    /// they ended.
     ///
     /// # Errors
     /// Those of the engine.
@@ -105,7 +105,7 @@ impl Harness {
         Ok(handled)
     }
 
-    /// Turns the clock on, and then handles everything that is due.
+    /// Advances the clock, and then handles everything that is due.
     ///
     /// # Errors
     /// Those of the engine.
@@ -138,7 +138,7 @@ impl Log {
     }
 }
 
-/// A run under way. One that panics or is dropped where it waits is noted as such.
+/// A run in progress. If it panics or is dropped while waiting, that is recorded.
 struct Entry {
     log: Log,
     event: Option<TitoEvent>,

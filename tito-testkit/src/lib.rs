@@ -1,13 +1,13 @@
-//! What tests of applications and engines on Tito need.
+//! Tools for testing applications and engines on Tito.
 //!
 //! - [`in_memory`] and [`on_disk`]: engines that leave nothing behind;
 //! - with the feature `tikv`, `on_mock_cluster`: the TiKV engine on an in-process cluster, `MockCluster`;
-//! - [`TestClock`]: time turned by hand, so that a reminder an hour away is tested in a millisecond;
+//! - [`TestClock`]: time moved by hand, so that a reminder an hour away is tested in a millisecond;
 //! - [`Harness`]: runs a worker until nothing is due, and returns what was handled;
-//! - [`Scenario`]: given these events, when this command, then those events, of a model of an event store;
-//! - [`FaultEngine`]: conflicts, errors, delays and unknown outcomes at the calls that a test chooses, and counts of
-//!   calls, so that a test can tell how many round trips something takes;
-//! - [`mod@conformance`]: what every engine keeps, as a suite of tests that an engine runs with one line;
+//! - [`Scenario`]: given these events, when this command, then those events, for a model of an event store;
+//! - [`FaultEngine`]: conflicts, errors, delays and unknown outcomes at the calls that a test selects, and call counts,
+//!   so that a test can check how many round trips something takes;
+//! - [`mod@conformance`]: what every engine guarantees, as a test suite that an engine runs with one line;
 //! - [`history`]: generated concurrent transactions, and a checker for snapshot isolation.
 //!
 //! ```
@@ -27,7 +27,7 @@
 //! # }
 //! ```
 //!
-//! Tests at random print their seed; set `TITO_SEED` to it to run one again ([`seed`]).
+//! Random tests print their seed; set `TITO_SEED` to it to repeat a run ([`seed`]).
 
 mod harness;
 #[cfg(feature = "eventstore")]

@@ -44,7 +44,7 @@ use tito_eventstore::{Command, Decider, Evolver, NewEvent};
 /// Scenario::new(Account::default()).given([opened(), closed()]).when(&Close).then_refused("not open");
 /// ```
 ///
-/// Every method panics where a test should fail.
+/// Every method panics to fail the test.
 #[derive(Debug)]
 #[must_use]
 pub struct Scenario<M> {
@@ -53,15 +53,15 @@ pub struct Scenario<M> {
 }
 
 impl<M: Evolver> Scenario<M> {
-    /// A model as it is before the first event.
+    /// A model in its state before the first event.
     pub fn new(model: M) -> Self {
         Self { model, sequence: 0 }
     }
 
-    /// What has happened. Events without a time happened at the beginning of 1970.
+    /// The events so far. Events without a time happened at the beginning of 1970.
     ///
     /// # Panics
-    /// If the model can't evolve by them, or a store would not take them.
+    /// If the model can't evolve by them, or a store would reject them.
     #[allow(clippy::panic, reason = "that is how a test fails")]
     pub fn given(mut self, events: impl IntoIterator<Item = NewEvent>) -> Self {
         for event in events {
@@ -87,13 +87,13 @@ impl<M: Evolver> Scenario<M> {
         Decided { scenario: self, outcome }
     }
 
-    /// The model as it is.
+    /// The model in its current state.
     pub fn model(&self) -> &M {
         &self.model
     }
 }
 
-/// What a model has decided.
+/// A model's decision.
 #[derive(Debug)]
 #[must_use = "nothing was checked yet"]
 pub struct Decided<M> {
@@ -106,7 +106,7 @@ impl<M: Evolver> Decided<M> {
     /// continues with them.
     ///
     /// # Panics
-    /// If others do, or the command is refused.
+    /// If other events happen, or the command is refused.
     #[allow(clippy::panic, reason = "that is how a test fails")]
     pub fn then(self, expected: impl IntoIterator<Item = NewEvent>) -> Scenario<M> {
         let events = match self.outcome {
@@ -134,7 +134,7 @@ impl<M: Evolver> Decided<M> {
     /// The command must be refused, with this text in the error or one of its sources.
     ///
     /// # Panics
-    /// If it is not.
+    /// If it isn't.
     #[allow(clippy::panic, reason = "that is how a test fails")]
     pub fn then_refused(self, text: &str) -> Scenario<M> {
         match self.outcome {
@@ -150,7 +150,7 @@ impl<M: Evolver> Decided<M> {
     /// The command must be refused with an error of this type.
     ///
     /// # Panics
-    /// If it is not.
+    /// If it isn't.
     #[allow(clippy::panic, reason = "that is how a test fails")]
     pub fn then_error<T: Error + 'static>(self) -> T {
         match self.outcome {
@@ -169,7 +169,7 @@ impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(event) = self;
         write!(f, "{} {} (version {}) ", event.entity(), event.event_type(), event.version())?;
-        // Different data should look different.
+        // Make different data look different.
         match std::str::from_utf8(event.bytes()) {
             Ok(text) => f.write_str(text),
             Err(_) => write!(f, "{:02x?}", event.bytes()),

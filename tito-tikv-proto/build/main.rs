@@ -15,7 +15,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     std::fs::write(out.join("descriptors.bin"), descriptors.encode_to_vec())?;
 
     let mut config = prost_build::Config::new();
-    // The transport is the user's: the stubs run over anything that is a service of HTTP requests.
+    // The transport is up to the user: the stubs work over any service of HTTP requests.
     config.service_generator(tonic_prost_build::configure().build_transport(false).service_generator());
     config.enable_type_names();
     let files = descriptors.file.into_iter().map(|file| (module_of(file.package()), file)).collect();
@@ -26,7 +26,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let code = unknown::keep_unknown_fields(&code, package, &mut messages)?;
         std::fs::write(out.join(format!("{package}.rs")), code)?;
     }
-    // What the tests go over every message by.
+    // Tests use this list to go over every message.
     messages.sort();
     std::fs::write(out.join("every_message.rs"), format!("every_message!({})", messages.join(", ")))?;
     Ok(())
@@ -36,7 +36,7 @@ fn module_of(package: &str) -> prost_build::Module {
     prost_build::Module::from_protobuf_package_name(package)
 }
 
-/// All files of messages; which file has what is only for the reader.
+/// All message files; how messages are divided between files only matters to readers.
 fn files_below(folder: &Path) -> Result<Vec<PathBuf>, Box<dyn Error>> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder)? {

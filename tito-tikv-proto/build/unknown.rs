@@ -1,8 +1,9 @@
-//! Gives every generated message a place for the fields that it does not know.
+//! Gives every generated message a place for fields that it doesn't know.
 //!
-//! prost's derive drops them, and there is no option. So the derive, which knows the fields, is made to implement a trait
-//! of this crate's by its `prost_path`, and `prost::Message` is implemented on top of that: a field of a known number goes
-//! to the derive's code, any other to [`PLACE`]. To the derive, the place looks like a `oneof` with the number after the last
+//! prost's derive drops them, and has no option to keep them. So its `prost_path` makes the derive, which knows the
+//! fields, implement a trait of this crate, and `prost::Message` is implemented on top of that: a field with a known
+//! number goes to the derive's code, any other to [`PLACE`]. To the derive, the place looks like a `oneof` with the
+//! number after the highest possible field number, so it is encoded, counted and cleared with the rest, last.
 //! that a field can have, so it is encoded, counted and cleared with the rest, last.
 use quote::{format_ident, quote};
 use syn::punctuated::Punctuated;
@@ -11,7 +12,7 @@ use syn::{Attribute, Fields, Item, ItemStruct, LitStr, Path, Token, parse_quote}
 /// The name of the place.
 const PLACE: &str = "unknown_fields";
 
-/// The code with the places added; the paths of the messages are added to `messages`.
+/// The code with the places added. The messages' paths are added to `messages`.
 pub(crate) fn keep_unknown_fields(code: &str, package: &str, messages: &mut Vec<String>) -> syn::Result<String> {
     let mut file = syn::parse_file(code)?;
     // The module of gRPC's health checks has a shorter name than its package.
@@ -42,7 +43,7 @@ fn keep_in(items: &mut Vec<Item>, path: &str, messages: &mut Vec<String>) -> syn
     Ok(())
 }
 
-/// Adds the place to a message; what it gives back is how the message is encoded, decoded and printed.
+/// Adds the place to a message. Returns how to encode, decode and print the message.
 fn keep_in_message(message: &mut ItemStruct) -> syn::Result<[Item; 2]> {
     let debug = debug_of(message)?;
     let mut known: Vec<u32> = Vec::new();
@@ -85,7 +86,7 @@ fn keep_in_message(message: &mut ItemStruct) -> syn::Result<[Item; 2]> {
         }
     };
 
-    // What is kept is on the heap.
+    // Unknown fields are on the heap.
     without_copy(&mut message.attrs)?;
     message.attrs.push(parse_quote!(#[prost(prost_path = "crate::known")]));
     message.attrs.push(parse_quote!(#[prost(skip_debug)]));
@@ -93,14 +94,14 @@ fn keep_in_message(message: &mut ItemStruct) -> syn::Result<[Item; 2]> {
         return Err(syn::Error::new_spanned(message, "prost-build makes messages with named fields"));
     };
     fields.named.push(parse_quote! {
-        /// The fields that this crate does not know, as they were read: they are written again.
+        /// The fields that this crate doesn't know, as they were read. They are written again with the message.
         #[prost(oneof = "crate::UnknownFields", tags = "536870912")]
         pub #place: ::core::option::Option<crate::UnknownFields>
     });
     Ok([encoding, debug])
 }
 
-/// As prost's derive has it, and the unknown fields only where there are any.
+/// Like prost's derive, with the unknown fields only if there are any.
 fn debug_of(message: &ItemStruct) -> syn::Result<Item> {
     let (name, place) = (&message.ident, format_ident!("{PLACE}"));
     let mut shown = Vec::new();
@@ -126,7 +127,7 @@ fn debug_of(message: &ItemStruct) -> syn::Result<Item> {
     })
 }
 
-/// What prost's attribute says of a field.
+/// What prost's attribute says about a field.
 #[derive(Default)]
 struct FieldAttributes {
     tags: Vec<u32>,

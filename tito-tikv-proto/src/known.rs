@@ -1,5 +1,5 @@
-//! What prost's derive makes for a message: the part of it that this crate knows. The build script says how the whole is
-//! made of it.
+//! The code that prost's derive generates for a message: the part for the fields that this crate knows. The build
+//! script explains how the complete message is built from it.
 use std::fmt::{self, Debug};
 use std::marker::PhantomData;
 
@@ -8,12 +8,12 @@ pub(crate) use prost::*;
 use self::bytes::{Buf, BufMut};
 use self::encoding::{DecodeContext, WireType};
 
-/// Stands in for `prost::Message` where the derive looks for it.
+/// Takes the place of `prost::Message` where the derive looks for it.
 pub(crate) trait Message {
     /// Writes all fields.
     fn encode_raw(&self, buf: &mut impl BufMut);
 
-    /// Reads a field of a known number.
+    /// Reads a field with a known number.
     fn merge_field(
         &mut self,
         tag: u32,
@@ -29,7 +29,7 @@ pub(crate) trait Message {
     fn clear(&mut self);
 }
 
-/// The values of an enumeration, which are numbers in a message, by their names.
+/// An enumeration's values, which are numbers in a message, by name.
 pub(crate) struct Named<'a, T, E>(&'a T, PhantomData<E>);
 
 impl<'a, T, E> Named<'a, T, E> {

@@ -1,26 +1,26 @@
-//! The wire messages and services of [TiKV](https://tikv.org) and of its placement driver PD.
+//! The wire messages and services of [TiKV](https://tikv.org) and its placement driver PD.
 //!
-//! A module for each package of the protocol, by the protocol's names. Of a message that is here all fields are here, and
-//! all kinds of errors; of the services, the calls of transactions, of raw access and of a region's handling, and PD's
-//! calls that clients make. There are stubs for both ends (`tikvpb::tikv_client`, `tikvpb::tikv_server`), over any
-//! transport that is a service of HTTP requests.
+//! Each package of the protocol is a module, with the protocol's names. Each message has all its fields and all kinds
+//! of errors. The services have the calls for transactions, raw access and managing regions, and PD's client calls.
+//! There are stubs for both ends (`tikvpb::tikv_client`, `tikvpb::tikv_server`), over any transport that is a service
+//! of HTTP requests.
 //!
 //! # Versions
 //!
-//! The numbers are those of 2026-08, as TiKV 9 has them. What came later than TiKV 5.0 says since when it is there; an
+//! The numbers are those of TiKV 9 as of August 2026. Anything newer than TiKV 5.0 says which version introduced it; an
 //! older peer leaves it out, and skips it when it is sent.
 //!
-//! # What a newer peer knows
+//! # Newer peers
 //!
-//! A field that is newer than this crate is kept, at every depth, and written again with the message: it is in the message's
-//! `unknown_fields`. A value of an enumeration that is not known stays as its number. What is lost is an unknown field of
-//! an entry of a map (of its key and value, not of the message that is its value), for which protobuf has no place.
+//! A field newer than this crate is kept at every depth, in the message's `unknown_fields`, and written again with the
+//! message. An unknown value of an enumeration stays as its number. Only an unknown field of a map entry is lost (of
+//! its key and value, not of a message that is its value), since protobuf has no place for it.
 //!
-//! A message is made with `..Default::default()` for the fields that are not named, so that a new one breaks nothing.
+//! Construct messages with `..Default::default()` for the other fields, so that a new one breaks nothing.
 //!
 //! # Names
 //!
-//! Rust's: `GCRequest` is `GcRequest`, `RawCASRequest` is `RawCasRequest`, and a field `type` is `r#type`.
+//! They follow Rust: `GCRequest` is `GcRequest`, `RawCASRequest` is `RawCasRequest`, and a field `type` is `r#type`.
 
 mod known;
 mod unknown;

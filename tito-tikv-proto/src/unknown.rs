@@ -1,17 +1,17 @@
-//! The fields that a message does not know.
+//! Fields that a message doesn't know.
 use std::fmt;
 
 use prost::DecodeError;
 use prost::bytes::{Buf, BufMut};
 use prost::encoding::{DecodeContext, WireType, encode_key, skip_field};
 
-/// The fields of a message that this crate does not know, as a newer peer sent them: they are written again when the
-/// message is.
+/// The fields of a message that this crate doesn't know, as a newer peer sent them. They are written again with the
+/// message.
 ///
-/// Kept are the bytes as they were read, one field after the other, so that nothing has to be known of what they mean; of
-/// a field's number and type, the shortest form. A message without such fields has `None`, which costs it eight bytes.
+/// The bytes are kept as read, one field after another, so nothing has to be known about their meaning; a field's
+/// number and type are kept in their shortest form. A message without such fields has `None`, which takes eight bytes.
 #[derive(Clone, PartialEq, Eq, Hash)]
-// The box keeps messages small: nearly all of them have no unknown fields.
+// The box keeps messages small: hardly any have unknown fields.
 #[allow(clippy::box_collection)]
 pub struct UnknownFields(Box<Vec<u8>>);
 
@@ -21,8 +21,8 @@ impl UnknownFields {
         &self.0
     }
 
-    /// Reads a field of a number and a type that were just read, and adds it. Fails where the bytes are no field, or
-    /// groups are nested deeper than prost lets messages be.
+    /// Reads and adds a field whose number and type were just read. Fails if the bytes are not a field, or if groups
+    /// are nested more deeply than prost allows for messages.
     #[cold]
     pub(crate) fn merge(
         fields: &mut Option<Self>,
@@ -51,7 +51,7 @@ impl fmt::Debug for UnknownFields {
     }
 }
 
-/// A buffer, and what was read of it.
+/// A buffer, and what was read from it.
 struct Recorded<'a, B> {
     buf: &'a mut B,
     bytes: &'a mut Vec<u8>,
@@ -67,7 +67,7 @@ impl<B: Buf> Buf for Recorded<'_, B> {
     }
 
     fn advance(&mut self, count: usize) {
-        // Never more than there is: it is asked for first.
+        // Never more than there is: the length is checked first.
         let before = self.bytes.len();
         self.bytes.resize(before + count, 0);
         self.buf.copy_to_slice(&mut self.bytes[before..]);

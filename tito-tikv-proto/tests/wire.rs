@@ -1,4 +1,4 @@
-//! What the messages do on the wire.
+//! What the messages look like on the wire.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use prost::{Message, Name};

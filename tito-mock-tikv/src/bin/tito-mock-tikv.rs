@@ -43,7 +43,7 @@ fn key(value: &str) -> Result<Vec<u8>, String> {
     pairs.iter().map(byte).collect::<Option<Vec<u8>>>().ok_or_else(|| format!("{value:?} is not a key in hex"))
 }
 
-/// The options; `None` if help is wanted.
+/// The options; `None` if help is requested.
 fn options(mut arguments: impl Iterator<Item = String>) -> Result<Option<Options>, String> {
     let mut builder = MockCluster::builder().pd_port(2379).store_port(20160).stores(3);
     let mut seed = None;

@@ -1,4 +1,4 @@
-//! Faults that a test asks for.
+//! Faults that a test requests.
 mod fault;
 mod region_error;
 mod rule;
@@ -13,17 +13,17 @@ pub(crate) use self::region_error::{Struck, max_timestamp_not_synced};
 pub use self::rule::FaultRule;
 use crate::Rpc;
 
-/// The rules for faults in calls to a cluster; see [`MockCluster::faults`](crate::MockCluster::faults).
+/// The fault rules for calls to a cluster; see [`MockCluster::faults`](crate::MockCluster::faults).
 ///
-/// A call is shown to the rules in the order in which they were added, and the first that strikes ends it: later rules
-/// don't see that call. The same calls in the same order meet the same faults. With concurrent calls the order is
-/// the scheduler's, so a seed then repeats how many faults there are of each kind, but not which call meets which.
+/// Each call goes to the rules in the order in which they were added. The first one that strikes settles it: later
+/// rules don't see that call. The same calls in the same order meet the same faults. The scheduler decides the order of
+/// concurrent calls, so a seed then reproduces how many faults of each kind there are, but not which call meets which.
 #[derive(Clone)]
 pub struct Faults(Arc<Inner>);
 
 struct Inner {
     rules: Mutex<Rules>,
-    /// Tells calls that hang which rules there still are.
+    /// Tells hanging calls that rules were removed.
     removed: watch::Sender<()>,
 }
 
@@ -34,26 +34,26 @@ struct Rules {
     injected: BTreeMap<&'static str, u64>,
 }
 
-/// Names a rule, to remove it.
+/// Identifies a rule, to remove it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RuleId(u64);
 
-/// How many faults there were, by kind.
+/// How many faults occurred, by kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InjectedFaults(BTreeMap<&'static str, u64>);
 
 impl InjectedFaults {
-    /// How many were of this fault's kind; what the fault carries does not matter.
+    /// How many faults of this kind occurred, whatever the fault's parameters.
     pub fn of(&self, fault: &Fault) -> u64 {
         self.0.get(fault.name()).copied().unwrap_or(0)
     }
 
-    /// How many there were of all kinds.
+    /// How many faults of all kinds occurred.
     pub fn total(&self) -> u64 {
         self.0.values().sum()
     }
 
-    /// The names of the kinds that happened, with how often.
+    /// The names of the kinds that occurred, with their counts.
     pub fn kinds(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
         self.0.iter().map(|(name, count)| (*name, *count))
     }
@@ -66,7 +66,7 @@ impl Default for Faults {
 }
 
 impl Faults {
-    /// Adds a rule, effective at once.
+    /// Adds a rule, effective immediately.
     pub fn add(&self, rule: FaultRule) -> RuleId {
         let mut rules = self.lock();
         rules.last_id += 1;
@@ -75,7 +75,7 @@ impl Faults {
         RuleId(id)
     }
 
-    /// Removes a rule; calls that it holds continue. Returns whether it was there.
+    /// Removes a rule; calls that it holds continue. Returns whether the rule was there.
     pub fn remove(&self, id: RuleId) -> bool {
         let was_there = self.lock().rules.remove(&id.0).is_some();
         self.0.removed.send_replace(());
@@ -88,7 +88,7 @@ impl Faults {
         self.0.removed.send_replace(());
     }
 
-    /// How many faults there were since the cluster started.
+    /// How many faults have occurred since the cluster started.
     pub fn injected(&self) -> InjectedFaults {
         InjectedFaults(self.lock().injected.clone())
     }
@@ -101,7 +101,7 @@ impl Faults {
         Some((RuleId(id), fault))
     }
 
-    /// Waits until the rule is not there any more.
+    /// Waits until the rule has been removed.
     pub(crate) async fn until_removed(&self, id: RuleId) {
         let mut removed = self.0.removed.subscribe();
         while self.lock().rules.contains_key(&id.0) {

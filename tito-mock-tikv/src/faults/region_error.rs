@@ -1,10 +1,10 @@
-//! The region errors that a test asks for, told of the region as it is.
+//! The region errors that a test requests, with the region's current state.
 use tito_tikv_proto::errorpb::{self, Error};
 
 use super::Fault;
 use crate::topology::{Region, RegionError, Topology, key_not_in_region, region_not_found, store_not_match};
 
-/// What is known of the call that is struck.
+/// What is known about the struck call.
 pub(crate) struct Struck<'a> {
     pub(crate) store_id: u64,
     pub(crate) region_id: u64,
@@ -13,7 +13,7 @@ pub(crate) struct Struck<'a> {
 }
 
 impl Fault {
-    /// The region error that this fault is; `None` if it is another kind of fault.
+    /// The region error that this fault stands for; `None` if it is another kind of fault.
     pub(crate) fn region_error(&self, topology: &Topology, struck: &Struck<'_>) -> Option<RegionError> {
         let region_id = struck.region_id;
         let region = topology.region(region_id);
@@ -114,7 +114,7 @@ impl Fault {
     }
 }
 
-/// What a store answers while it does not know yet what was read from the leader before.
+/// A store's answer while it does not know yet what was read from the previous leader.
 pub(crate) fn max_timestamp_not_synced() -> Error {
     let message = "the highest timestamp that was read is not known yet".to_owned();
     Error { message, max_timestamp_not_synced: Some(errorpb::MaxTimestampNotSynced::default()), ..Error::default() }

@@ -1,7 +1,7 @@
 //! Which calls a fault strikes.
 use crate::{Fault, Rpc};
 
-/// A fault and the calls that it strikes: all that match, unless it is told otherwise.
+/// A fault and the calls that it strikes: all that match, unless limited further.
 ///
 /// ```
 /// use tito_mock_tikv::{Fault, FaultRule, Rpc};
@@ -35,20 +35,20 @@ impl FaultRule {
         FaultRule { rpc: Some(rpc), prefix: Vec::new(), fault, when: When::Every, matched: 0 }
     }
 
-    /// A rule for every call that the fault can happen to: region errors strike calls to stores only, PD's errors calls
-    /// to PD only.
+    /// A rule for every call that the fault can strike: region errors strike only calls to stores, PD's errors only
+    /// calls to PD.
     pub fn on_any(fault: Fault) -> Self {
         FaultRule { rpc: None, prefix: Vec::new(), fault, when: When::Every, matched: 0 }
     }
 
-    /// Only calls with a key that begins with `prefix`, as the key stands in the request: with a keyspace's prefix, if
-    /// there is one. Scans and calls without keys have none, and never match a rule with a prefix that is not empty.
+    /// Only calls with a key that begins with `prefix`, as the key stands in the request: including a keyspace's
+    /// prefix, if there is one. Scans and calls without keys never match a non-empty prefix.
     pub fn keys(mut self, prefix: impl Into<Vec<u8>>) -> Self {
         self.prefix = prefix.into();
         self
     }
 
-    /// Only the `n`th matching call after the rule was added, counted from 1.
+    /// Only the `n`th matching call after the rule was added, counting from 1.
     pub fn nth(mut self, n: u64) -> Self {
         self.when = When::Nth(n);
         self
@@ -66,7 +66,7 @@ impl FaultRule {
         self
     }
 
-    /// The fault, if this call is struck by it.
+    /// The fault, if it strikes this call.
     pub(super) fn strike(&mut self, rpc: Rpc, keys: &[&[u8]]) -> Option<Fault> {
         let right_call = self.rpc.is_none_or(|wanted| wanted == rpc) && self.fault.can_strike(rpc);
         let right_keys = self.prefix.is_empty() || keys.iter().any(|key| key.starts_with(&self.prefix));

@@ -1,4 +1,4 @@
-//! PD's calls about the collection of garbage. There is one state for all keyspaces.
+//! PD's garbage collection calls. All keyspaces share one state.
 use tito_tikv_proto::pdpb::*;
 
 use super::service::{Answer, failed};
@@ -79,7 +79,7 @@ pub(super) fn delete_barrier(shared: &Shared, request: &DeleteGcBarrierRequest) 
     }))
 }
 
-/// The state, for whichever keyspace is asked.
+/// The state, whichever keyspace is asked for.
 pub(super) fn state(shared: &Shared, keyspace_scope: Option<KeyspaceScope>, without_barriers: bool) -> GcState {
     let now = now(shared);
     let mut points = shared.pd.safe_points();

@@ -1,4 +1,4 @@
-//! PD's pages that clients and their tests read, on the port of its calls (`server/api` of tikv/pd).
+//! PD's pages that clients and their tests read, on the port of its gRPC calls (`server/api` of tikv/pd).
 use std::sync::Arc;
 
 use axum::Router;
@@ -11,7 +11,7 @@ use tito_tikv_proto::metapb;
 use crate::shared::Shared;
 use crate::topology::Region;
 
-/// Adds the pages to what a member answers.
+/// Adds the pages to a member's answers.
 pub(crate) fn add_pages(router: Router, shared: Arc<Shared>) -> Router {
     let page = |make: fn(&Shared) -> Value| {
         let shared = shared.clone();

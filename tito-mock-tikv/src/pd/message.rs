@@ -7,7 +7,7 @@ use tito_tikv_proto::pdpb::*;
 pub(super) trait PdRequest: Send {
     type Response: PdResponse;
 
-    /// The cluster that the client believes it talks to; 0 if it does not say.
+    /// The cluster that the client believes it is talking to; 0 if it does not say.
     fn cluster_id(&self) -> u64;
 }
 

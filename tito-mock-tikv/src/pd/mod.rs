@@ -1,4 +1,4 @@
-//! The placement driver: members, timestamps, where regions are, keyspaces and safe points.
+//! The placement driver: members, timestamps, region locations, keyspaces and safe points.
 mod gc;
 mod http;
 mod message;

@@ -1,4 +1,4 @@
-//! PD's calls about regions.
+//! PD's region calls.
 use std::collections::HashMap;
 use std::pin::Pin;
 
@@ -22,7 +22,7 @@ pub(super) fn region_response(region: Option<&HeldRegion>) -> GetRegionResponse 
     }
 }
 
-/// The regions of a range, up to a limit; PD takes one that is not positive for none.
+/// The regions of a range, up to a limit; PD treats a limit that is not positive as none.
 fn regions_in<'a>(topology: &'a Topology, start: &[u8], end: &[u8], limit: i32) -> Vec<&'a HeldRegion> {
     let limit = usize::try_from(limit).ok().filter(|limit| *limit > 0).unwrap_or(usize::MAX);
     let inside = |region: &&HeldRegion| end.is_empty() || region.range.start.as_slice() < end;
@@ -43,7 +43,7 @@ pub(super) fn scan_regions(topology: &Topology, request: &ScanRegionsRequest) ->
     response
 }
 
-/// The regions of several ranges, each once. The ranges have to be in order and apart.
+/// The regions of several ranges, each region once. The ranges must be in order and must not overlap.
 pub(super) fn batch_scan_regions(
     topology: &Topology,
     request: &BatchScanRegionsRequest,
@@ -70,7 +70,8 @@ pub(super) fn batch_scan_regions(
     Ok(Ok(BatchScanRegionsResponse { regions: regions.into_iter().map(told).collect(), ..Default::default() }))
 }
 
-/// The regions of some keys, left of some keys, and by number (`QueryRegion` of `server/grpc_service.go`).
+/// The regions of some keys, those left of some keys, and those with some numbers (`QueryRegion` of
+/// `server/grpc_service.go`).
 fn query(topology: &Topology, request: &QueryRegionRequest) -> QueryRegionResponse {
     let mut regions_by_id = HashMap::new();
     let mut note = |region: Option<&HeldRegion>| {
@@ -97,7 +98,7 @@ fn query(topology: &Topology, request: &QueryRegionRequest) -> QueryRegionRespon
 }
 
 impl PdService {
-    /// Answers each request of the stream; one that fails ends it.
+    /// Answers each request of the stream; a failed one ends it.
     pub(super) fn answer_queries(&self, requests: Streaming<QueryRegionRequest>) -> QueryStream {
         let service = self.clone();
         Box::pin(requests.then(move |request| {
@@ -110,7 +111,7 @@ impl PdService {
     }
 }
 
-/// Splits regions at encoded keys, and tells the numbers of the new ones.
+/// Splits regions at encoded keys, and returns the numbers of the new ones.
 pub(super) fn split_regions(shared: &Shared, request: SplitRegionsRequest) -> Answer<SplitRegionsResponse> {
     let mut topology = shared.topology_mut();
     let mut regions_id = Vec::new();
@@ -122,7 +123,7 @@ pub(super) fn split_regions(shared: &Shared, request: SplitRegionsRequest) -> An
     Ok(Ok(SplitRegionsResponse { finished_percentage: 100, regions_id, ..Default::default() }))
 }
 
-/// Nothing is moved: leaders are where a test puts them.
+/// Moves nothing: leaders stay where a test puts them.
 pub(super) fn scatter(topology: &Topology, request: &ScatterRegionRequest) -> Answer<ScatterRegionResponse> {
     let ids = request.regions_id.iter().chain((request.region_id != 0).then_some(&request.region_id));
     let unknown: Vec<u64> = ids.filter(|id| topology.region(**id).is_none()).copied().collect();

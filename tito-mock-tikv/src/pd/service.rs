@@ -24,12 +24,12 @@ use tito_tikv_proto::pdpb::*;
 #[derive(Clone)]
 pub(crate) struct PdService {
     pub(super) shared: Arc<Shared>,
-    /// Its number, from 0.
+    /// Its number, counted from 0.
     pub(super) member: usize,
     connections: Arc<Connections>,
 }
 
-/// What a call gives: gRPC's error, or the error in the header, or the response.
+/// The result of a call: gRPC's error, or the error in the header, or the response.
 pub(super) type Answer<S> = Result<Result<S, Error>, Status>;
 
 pub(super) fn no_leader() -> Status {
@@ -45,8 +45,8 @@ impl PdService {
         self.shared.clone()
     }
 
-    /// The way of every call but that for the members: faults, whether this member leads, whether the client means this
-    /// cluster, and then what is asked.
+    /// Handles every call except the one for the members: faults, whether this member leads, whether the client means
+    /// this cluster, and then the request itself.
     pub(super) async fn serve<Q: PdRequest>(
         &self,
         rpc: Rpc,
@@ -92,7 +92,7 @@ fn error(kind: ErrorType, message: String) -> Error {
     Error { r#type: kind.into(), message, ..Error::default() }
 }
 
-/// A failure that is told in the header.
+/// A failure that the header reports.
 pub(super) fn failed(message: String) -> Error {
     error(ErrorType::Unknown, message)
 }
@@ -101,7 +101,7 @@ pub(super) fn failed(message: String) -> Error {
 impl Pd for PdService {
     type TsoStream = TsoStream;
 
-    /// Answered by every member and without asking for the cluster, as it is how clients learn of both.
+    /// Every member answers this without checking the cluster, since this is how clients learn of both.
     async fn get_members(&self, _: Request<GetMembersRequest>) -> Result<Response<GetMembersResponse>, Status> {
         let verdict = self.shared.arrive(Rpc::GetMembers, &[], &self.connections).await?;
         let leader = *self.shared.pd.leader.borrow();
@@ -308,7 +308,7 @@ impl Pd for PdService {
         .await
     }
 
-    /// The timestamp below which none is given out any more; here just the next one.
+    /// No timestamp below this one will be given out any more; here just the next one.
     async fn get_min_ts(&self, request: Request<GetMinTsRequest>) -> Result<Response<GetMinTsResponse>, Status> {
         self.serve(Rpc::GetMinTs, request, |shared, _| {
             let next = shared.oracle.next(1).ok_or_else(|| Status::internal("one timestamp can be given"))?;
@@ -332,7 +332,7 @@ impl Pd for PdService {
         Ok(Response::new(self.answer_queries(requests.into_inner())))
     }
 
-    /// Answered by every member and without asking for the cluster.
+    /// Every member answers this without checking the cluster.
     async fn get_cluster_info(
         &self,
         _: Request<GetClusterInfoRequest>,

@@ -12,7 +12,7 @@ use crate::topology::Topology;
 use tito_tikv_proto::pdpb::pd_server::Pd;
 use tito_tikv_proto::pdpb::*;
 
-/// One member of two, with regions that begin at `c` and `m`.
+/// One of two members, with regions that begin at `c` and `m`.
 fn service(member: usize) -> PdService {
     let settings = Settings::default();
     let mut topology = Topology::new(&[SocketAddr::from(([127, 0, 0, 1], 1))], settings.version);

@@ -1,4 +1,4 @@
-//! The stream of timestamps.
+//! The timestamp stream.
 use std::pin::Pin;
 
 use futures::stream::{self, Stream};
@@ -11,8 +11,8 @@ use tito_tikv_proto::pdpb::{Timestamp, TsoRequest, TsoResponse};
 pub(super) type TsoStream = Pin<Box<dyn Stream<Item = Result<TsoResponse, Status>> + Send>>;
 
 impl PdService {
-    /// Answers the requests of a stream in turn, until the client ends it, an answer fails or this member does not lead
-    /// any more.
+    /// Answers the requests of a stream in turn, until the client ends it, an answer fails or this member no longer
+    /// leads.
     pub(super) fn answer_tso(&self, requests: Request<Streaming<TsoRequest>>) -> TsoStream {
         let start = Some((self.clone(), requests.into_inner()));
         Box::pin(stream::unfold(start, |state| async move {
@@ -51,7 +51,7 @@ impl PdService {
 
     async fn until_deposed(&self) {
         let mut leader = self.shared.pd.leader.subscribe();
-        // An error would say that the sender is gone, which lives in `self`.
+        // It can't fail: the sender lives in `self`.
         let _ = leader.wait_for(|leader| *leader != Some(self.member)).await;
     }
 

@@ -1,4 +1,4 @@
-//! What the placement driver knows, beside the topology.
+//! What the placement driver knows besides the topology.
 mod oracle;
 mod safe_point;
 mod state;

@@ -1,4 +1,4 @@
-//! Timestamps: milliseconds of the clock, and a counter within each.
+//! Timestamps: the clock's milliseconds, and a counter within each.
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Tells the time in milliseconds since the epoch.
@@ -7,10 +7,10 @@ pub(crate) type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
 /// The counter's bits in a timestamp.
 const LOGICAL_BITS: u32 = 18;
 
-/// One more than the counter's greatest value.
+/// One more than the counter's maximum.
 const LOGICAL_END: u64 = 1 << LOGICAL_BITS;
 
-/// Gives out timestamps, each greater than all before it whatever the clock does.
+/// Gives out timestamps, each greater than all before it, whatever the clock does.
 pub(crate) struct Oracle {
     clock: Clock,
     state: Mutex<State>,
@@ -19,13 +19,13 @@ pub(crate) struct Oracle {
 #[derive(Default)]
 struct State {
     physical: u64,
-    /// The last counter value that was given out within `physical`.
+    /// The last counter value given out within `physical`.
     logical: u64,
-    /// What the clock was told to jump by, in milliseconds.
+    /// The sum of the clock's jumps, in milliseconds.
     jumped: i64,
 }
 
-/// The last timestamp of a batch; the others have the counter values below it.
+/// The last timestamp of a batch; the others have the counter values just below it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Timestamp {
     pub(crate) physical: u64,
@@ -33,7 +33,7 @@ pub(crate) struct Timestamp {
 }
 
 impl Timestamp {
-    /// The timestamp as one number, as it stands in transactions.
+    /// The timestamp as a single number, the form that transactions use.
     pub(crate) fn version(self) -> u64 {
         (self.physical << LOGICAL_BITS) | self.logical
     }
@@ -44,13 +44,13 @@ impl Oracle {
         Oracle { clock, state: Mutex::default() }
     }
 
-    /// A batch of timestamps; `None` if it is empty or cannot fit in one millisecond.
+    /// A batch of timestamps; `None` if it is empty or can't fit into one millisecond.
     pub(crate) fn next(&self, count: u32) -> Option<Timestamp> {
         let count = u64::from(count);
         if count == 0 || count >= LOGICAL_END {
             return None;
         }
-        // The clock is a user's function: asked before the lock is taken, in case it asks the cluster something.
+        // The clock is a user's function: read it before taking the lock, in case it asks the cluster something.
         let clock = (self.clock)();
         let mut state = self.lock();
         let now = clock.saturating_add_signed(state.jumped);
@@ -65,13 +65,13 @@ impl Oracle {
         Some(Timestamp { physical: state.physical, logical: state.logical })
     }
 
-    /// The clock's time in milliseconds, with its jumps.
+    /// The clock's time in milliseconds, including its jumps.
     pub(crate) fn now(&self) -> u64 {
         let clock = (self.clock)();
         clock.saturating_add_signed(self.lock().jumped)
     }
 
-    /// Lets the clock jump, for good.
+    /// Makes the clock jump, permanently.
     pub(crate) fn jump(&self, millis: i64) {
         let mut state = self.lock();
         state.jumped = state.jumped.saturating_add(millis);

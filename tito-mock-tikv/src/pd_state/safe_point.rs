@@ -1,17 +1,18 @@
-//! Up to where old versions may be collected (`pkg/gc/gc_state_manager.go` of tikv/pd).
+//! How far old versions may be collected (`pkg/gc/gc_state_manager.go` of tikv/pd).
 //!
-//! Two safe points: transactions that began before the first may not go on, and versions that only reads before the
-//! second need are collected. Services keep the first from moving by barriers. The calls of older clients move the second
-//! without the first; PD allowed that up to 8.5, and it is allowed here, where the first then follows.
+//! There are two safe points: transactions that began before the first may not continue, and versions that are only
+//! needed by reads before the second are collected. Services set barriers to keep the first from moving. Older clients'
+//! calls move the second without the first. PD allowed that up to 8.5, and it is allowed here, where the first then
+//! follows.
 use std::collections::BTreeMap;
 
-/// The service that collects garbage has a safe point in every cluster, which never expires.
+/// The service that collects garbage has a safe point in every cluster. It never expires.
 const GC_WORKER: &[u8] = b"gc_worker";
 
 #[derive(Default)]
 pub(crate) struct SafePoints {
     transactions: u64,
-    /// What GC was told; it never goes back.
+    /// The safe point of GC; it never goes back.
     gc: u64,
     /// What each service still needs.
     barriers: BTreeMap<Vec<u8>, Barrier>,
@@ -41,12 +42,12 @@ pub(crate) struct Minimum {
     pub(crate) ttl: i64,
 }
 
-/// A safe point before and after it was to be moved.
+/// A safe point before and after an attempt to move it.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Moved {
     pub(crate) from: u64,
     pub(crate) to: u64,
-    /// The barrier that keeps it from moving on.
+    /// The barrier that stops it from moving further.
     pub(crate) blocker: Option<Vec<u8>>,
 }
 
@@ -59,7 +60,7 @@ impl SafePoints {
         self.transactions
     }
 
-    /// The barriers with what they are called.
+    /// The barriers and their names.
     pub(crate) fn barriers(&mut self, now: i64) -> impl Iterator<Item = (&[u8], &Barrier)> {
         self.forget_expired(now);
         self.barriers.iter().map(|(id, barrier)| (id.as_slice(), barrier))
@@ -69,7 +70,7 @@ impl SafePoints {
         self.barriers.retain(|_, barrier| barrier.expires > now);
     }
 
-    /// Moves GC's safe point by the call of older clients, and says whether it moved: it never goes back.
+    /// Moves GC's safe point for an older client's call, and returns whether it moved: it never goes back.
     pub(crate) fn update_gc(&mut self, safe_point: u64) -> bool {
         let moved = safe_point > self.gc;
         self.gc = self.gc.max(safe_point);
@@ -77,7 +78,7 @@ impl SafePoints {
         moved
     }
 
-    /// Moves GC's safe point, no further than that of transactions.
+    /// Moves GC's safe point, but not beyond the one for transactions.
     pub(crate) fn advance_gc(&mut self, target: u64) -> Result<Moved, String> {
         let from = self.gc;
         if target < from {
@@ -96,7 +97,7 @@ impl SafePoints {
         Ok(Moved { from, to: target, blocker: None })
     }
 
-    /// Moves the safe point of transactions as far as the barriers allow.
+    /// Moves the safe point for transactions as far as the barriers allow.
     pub(crate) fn advance_transactions(&mut self, target: u64, now: i64) -> Result<Moved, String> {
         let from = self.transactions;
         if target < from {
@@ -133,12 +134,12 @@ impl SafePoints {
         Ok(self.barriers.remove(id))
     }
 
-    /// Notes what a service needs for `ttl` seconds from `now`, or forgets it if that is not positive; the call of older
-    /// clients. A point below what others need is not noted, as what it needs may be gone.
+    /// Records what a service needs for `ttl` seconds from `now`, or forgets it if `ttl` is not positive; a call of
+    /// older clients. A point below what others need is not recorded, since what the service needs may be gone.
     pub(crate) fn update_service(&mut self, service: &[u8], safe_point: u64, ttl: i64, now: i64) -> Minimum {
         self.forget_expired(now);
         if service == GC_WORKER {
-            // One that is too low is not taken, which the answer tells.
+            // A target that is too low is not taken. The answer says so.
             let _ = self.advance_transactions(safe_point, now);
         } else if ttl <= 0 {
             self.barriers.remove(service);

@@ -1,4 +1,4 @@
-//! What PD's members have in common.
+//! What PD's members share.
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
@@ -15,11 +15,11 @@ pub(crate) struct PdState {
     pub(crate) cluster_id: u64,
     /// The URL of each member.
     urls: Vec<String>,
-    /// The leading member; watched by the streams of timestamps, which end with its leadership.
+    /// The leading member, watched by the timestamp streams, which end with its leadership.
     pub(crate) leader: watch::Sender<Option<usize>>,
-    /// Whether timestamps are asked for in vain.
+    /// Whether timestamp requests wait without an answer.
     pub(crate) frozen: watch::Sender<bool>,
-    /// Their place is their number.
+    /// The index is the keyspace's number.
     keyspaces: Vec<String>,
     safe_points: Mutex<SafePoints>,
     version: TikvVersion,
@@ -28,7 +28,7 @@ pub(crate) struct PdState {
 impl PdState {
     pub(crate) fn new(urls: Vec<String>, keyspaces: Vec<String>, version: TikvVersion, seed: u64) -> Self {
         PdState {
-            // As large as PD's, and another one for each cluster, so that mixing two up is noticed.
+            // As large as PD's, and different for each cluster, so that a mix-up is noticed.
             cluster_id: fastrand::Rng::with_seed(seed).u64(1 << 62..),
             urls,
             leader: watch::Sender::new(Some(0)),
@@ -43,7 +43,7 @@ impl PdState {
         self.urls.len()
     }
 
-    /// Whether a timestamp can be had.
+    /// Whether PD can give out timestamps.
     pub(crate) fn answers(&self) -> bool {
         self.leader.borrow().is_some() && !*self.frozen.borrow()
     }
@@ -56,7 +56,7 @@ impl PdState {
         (0..).zip(&self.keyspaces).find(|(_, known)| *known == name).map(|(id, name)| keyspace_meta(id, name))
     }
 
-    /// The keyspaces from a number on; a limit of zero is none.
+    /// The keyspaces starting with a number; a limit of zero means no limit.
     pub(crate) fn keyspaces_from(&self, first: u32, limit: u32) -> Vec<KeyspaceMeta> {
         let limit = if limit == 0 { usize::MAX } else { usize::try_from(limit).unwrap_or(usize::MAX) };
         let all = (0..).zip(&self.keyspaces);
@@ -92,7 +92,7 @@ fn keyspace_meta(id: u32, name: &str) -> KeyspaceMeta {
 fn member(index: u64, url: &str, version: TikvVersion) -> pdpb::Member {
     pdpb::Member {
         name: format!("pd-{index}"),
-        // Zero would be no member at all.
+        // Zero would mean no member at all.
         member_id: index + 1,
         peer_urls: vec![url.to_owned()],
         client_urls: vec![url.to_owned()],

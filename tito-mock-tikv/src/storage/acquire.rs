@@ -11,17 +11,17 @@ use super::records::{Lock, LockKind, Write, WriteKind};
 use super::scope::Scope;
 use super::state::State;
 
-/// A key that was locked, and what the request wanted to know of it.
+/// A locked key, and what the request wanted to know about it.
 #[derive(Debug)]
 pub(super) struct Acquired {
-    /// The value at that time; empty if only its existence was asked for, `None` if the key does not exist or nothing
-    /// was asked for.
+    /// The value at that time. It is empty if the request only asked for its existence, and `None` if the key does not
+    /// exist or the request asked for nothing.
     pub(super) value: Option<Vec<u8>>,
-    /// Not zero: the key was locked although it was written to at this timestamp, after the request's.
+    /// If not zero, the key was locked although it was written at this timestamp, after the request's.
     pub(super) conflict_ts: u64,
 }
 
-/// Locks all keys of a request or none. With `force`, a newer version does not stand in the way.
+/// Locks all keys of a request or none. With `force`, a newer version does not prevent it.
 pub(super) fn acquire(
     state: &mut State,
     scope: Scope<'_>,
@@ -59,13 +59,13 @@ impl KeyLock<'_> {
     fn acquire(&self, state: &mut State, changes: &mut Changes) -> Result<Acquired> {
         let (request, key) = (self.request, &self.mutation.key);
         if self.mutation.op != Op::PessimisticLock as i32 {
-            // TiKV ends the process at such a request; shared locks (since 9.0) are not there.
+            // TiKV aborts at such a request; shared locks (since 9.0) are not implemented.
             return Err(Failure::Invalid(format!("mismatched op {} in pessimistic lock mutations", self.mutation.op)));
         }
         if request.lock_only_if_exists && !request.return_values {
             return Err(Failure::LockIfExistsFailed { start_ts: request.start_version, key: key.clone() });
         }
-        // All of these read the key.
+        // Each of these reads the key.
         if self.must_not_exist || request.return_values || request.check_existence {
             state.note_read(self.scope.store, request.for_update_ts);
         }
@@ -75,7 +75,7 @@ impl KeyLock<'_> {
         }
     }
 
-    /// On a key that is locked, which only the transaction's own pessimistic lock may do.
+    /// Locks a key that is already locked. Only the transaction's own pessimistic lock allows this.
     fn acquire_again(&self, lock: &Lock, history: &History, changes: &mut Changes) -> Result<Acquired> {
         let (request, key) = (self.request, &self.mutation.key);
         if lock.start_ts != request.start_version {
@@ -85,7 +85,7 @@ impl KeyLock<'_> {
             let start_ts = request.start_version;
             return Err(Failure::LockTypeNotMatch { start_ts, key: key.clone(), pessimistic: false });
         }
-        // The lock was taken in spite of a conflict and the answer got lost, so it is given again; or the request is an
+        // Either the lock was taken in spite of a conflict and the answer got lost, so repeat it; or the request is an
         // old one whose answer doesn't matter.
         let conflict_ts = if self.force && request.for_update_ts < lock.for_update_ts { lock.for_update_ts } else { 0 };
         let for_update_ts = request.for_update_ts.max(conflict_ts);
@@ -124,7 +124,7 @@ impl KeyLock<'_> {
         let conflict_failure = || conflict.map(|(at, write)| self.conflict(at, write));
         let mut value = None;
         if let Some((at, write)) = newest {
-            // With a conflict the client is to try again rather than to believe that the key exists.
+            // After a conflict, the client should retry rather than believe that the key exists.
             check_data(history, self.must_not_exist, at, write, start_ts, key)
                 .map_err(|failure| conflict_failure().unwrap_or(failure))?;
             if request.return_values || request.check_existence || conflict.is_some() {
@@ -140,7 +140,7 @@ impl KeyLock<'_> {
         Ok(Acquired { value, conflict_ts })
     }
 
-    /// What the key holds, its newest record being given.
+    /// The value of the key, given its newest record.
     fn value(&self, history: &History, at: u64, write: &Write, always: bool) -> Option<Vec<u8>> {
         let start_ts = self.request.start_version;
         let version = match write.kind {

@@ -1,4 +1,4 @@
-//! Where a boundary in PD's encoded form lies among the keys themselves.
+//! Where a boundary in PD's encoded form falls among the unencoded keys.
 
 use std::ops::Bound;
 
@@ -19,7 +19,7 @@ fn first_key_at_or_after(boundary: &[u8]) -> Vec<u8> {
     }
     let group = &rest[..rest.len().min(GROUP)];
     let needed = group.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-    // A key that ends in this group encodes its length there as a marker; the boundary may demand a higher marker.
+    // A key that ends in this group has its length encoded there as a marker; the boundary may demand a higher marker.
     let demanded = match rest.get(GROUP) {
         Some(marker) => {
             let shortest = usize::from(FULL) - GROUP;
@@ -27,15 +27,16 @@ fn first_key_at_or_after(boundary: &[u8]) -> Vec<u8> {
         }
         None => 0,
     };
-    // A group cut short stands for its zeros too.
+    // A truncated group includes its zeros.
     key.extend(group.iter().copied().chain(std::iter::repeat(0)).take(needed.max(demanded)));
     key
 }
 
-/// The two ends of a part of a map.
+/// The two ends of a section of a map.
 type Bounds<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>);
 
-/// A part of the key space, from `start` up to but not including `end`; no `end` is the end of the key space.
+/// A section of the key space, from `start` up to but not including `end`; without `end`, up to the end of the key
+/// space.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct KeyRange {
     start: Vec<u8>,
@@ -43,7 +44,7 @@ pub(super) struct KeyRange {
 }
 
 impl KeyRange {
-    /// From `start` up to `end`; an empty `end` is the end of the key space.
+    /// From `start` up to `end`; an empty `end` means the end of the key space.
     pub(super) fn new(start: &[u8], end: &[u8]) -> Self {
         Self { start: start.to_vec(), end: (!end.is_empty()).then(|| end.to_vec()) }
     }
@@ -54,7 +55,7 @@ impl KeyRange {
         Self { start: first_key_at_or_after(&region.start), end }
     }
 
-    /// The part that lies in `other` too.
+    /// The section that also lies in `other`.
     pub(super) fn within(self, other: &KeyRange) -> Self {
         let end = match (self.end, &other.end) {
             (Some(end), Some(limit)) => Some(end.min(limit.clone())),
@@ -63,7 +64,7 @@ impl KeyRange {
         Self { start: self.start.max(other.start.clone()), end }
     }
 
-    /// The bounds for a map; `None` if no key lies between them, for which a map would panic.
+    /// The bounds for a map; `None` if no key lies between them, since a map would panic.
     pub(super) fn bounds(&self) -> Option<Bounds<'_>> {
         match &self.end {
             None => Some((Bound::Included(&self.start), Bound::Unbounded)),

@@ -1,4 +1,4 @@
-//! What a request is going to change, kept aside until it is known to succeed as a whole (TiKV's `MvccTxn`).
+//! A request's changes, held until it is known to succeed as a whole (TiKV's `MvccTxn`).
 
 use super::records::{Lock, Write};
 
@@ -8,7 +8,7 @@ pub(super) enum Change {
         key: Vec<u8>,
         lock: Lock,
     },
-    /// With the timestamp at which the lock is committed, zero if it is not; those who wait for it are told.
+    /// With the timestamp at which the lock is committed, or zero if it is not; transactions that wait for it are told.
     DeleteLock {
         key: Vec<u8>,
         commit_ts: u64,
@@ -33,25 +33,25 @@ pub(super) enum Change {
     },
 }
 
-/// What the changes so far make of a key's lock.
+/// The effect of the changes so far on a key's lock.
 #[derive(Debug)]
 pub(super) enum Pending<'a> {
     Put(&'a Lock),
     Deleted,
 }
 
-/// Changes in the order in which they have to be made.
+/// Changes in the order in which to make them.
 ///
-/// A request reads the state as it was before and not its own changes, but for locks where a rule says otherwise.
+/// A request reads the state as it was before it and not its own changes, except for locks where a rule says otherwise.
 #[derive(Debug, Default)]
 pub(super) struct Changes {
     list: Vec<Change>,
-    /// Whether the request can change a lock that it has changed already.
+    /// Whether the request may change a lock again that it has already changed.
     repeats_keys: bool,
 }
 
 impl Changes {
-    /// The changes of a request that goes over these keys.
+    /// The changes of a request over these keys.
     pub(super) fn over(keys: &[Vec<u8>]) -> Self {
         let mut sorted: Vec<&Vec<u8>> = keys.iter().collect();
         sorted.sort_unstable();
@@ -65,17 +65,17 @@ impl Changes {
         self.list.push(Change::PutLock { key: key.to_vec(), lock });
     }
 
-    /// Takes a lock away without a commit.
+    /// Removes a lock without a commit.
     pub(super) fn delete_lock(&mut self, key: &[u8]) {
         self.list.push(Change::DeleteLock { key: key.to_vec(), commit_ts: 0 });
     }
 
-    /// Takes a lock away that is committed.
+    /// Removes a lock that is committed.
     pub(super) fn release_lock(&mut self, key: &[u8], commit_ts: u64) {
         self.list.push(Change::DeleteLock { key: key.to_vec(), commit_ts });
     }
 
-    /// Makes a lock the record of its commit.
+    /// Turns a lock into the record of its commit.
     pub(super) fn commit_lock(&mut self, key: &[u8], lock: &Lock, commit_ts: u64) {
         self.put_write(key, commit_ts, Write::commit(lock, commit_ts));
         self.release_lock(key, commit_ts);
@@ -97,7 +97,7 @@ impl Changes {
         self.list.push(Change::DeleteValue { key: key.to_vec(), start_ts });
     }
 
-    /// What the changes so far make of a key's lock; `None` if they leave it alone.
+    /// The effect of the changes so far on a key's lock; `None` if they don't touch it.
     pub(super) fn pending_lock(&self, key: &[u8]) -> Option<Pending<'_>> {
         if !self.repeats_keys {
             return None;

@@ -35,13 +35,13 @@ fn commit_keys(state: &State, scope: Scope<'_>, keys: &[Vec<u8>], start_ts: u64,
     Ok(changes)
 }
 
-/// The changes of a request that commits or rolls back these keys. Since 9.0 it sees the locks as it has changed them
-/// already, so that a key that is named twice is not locked any more the second time.
+/// The changes of a request that commits or rolls back these keys. Since 9.0, it sees the locks as it has already
+/// changed them, so a key that is named twice is no longer locked the second time.
 pub(super) fn changes_over(scope: Scope<'_>, keys: &[Vec<u8>]) -> Changes {
     if scope.version >= TikvVersion::V9_0 { Changes::over(keys) } else { Changes::default() }
 }
 
-/// The lock of a transaction as it is after the changes so far.
+/// A transaction's lock as it is after the changes so far.
 pub(super) fn current_lock<'a>(state: &'a State, changes: &'a Changes, key: &[u8]) -> Option<&'a Lock> {
     match changes.pending_lock(key) {
         Some(Pending::Put(lock)) => Some(lock),
@@ -50,7 +50,7 @@ pub(super) fn current_lock<'a>(state: &'a State, changes: &'a Changes, key: &[u8
     }
 }
 
-/// Commits one key; one that is committed already stays as it is.
+/// Commits one key; a key that is already committed stays as it is.
 pub(super) fn commit_key(
     state: &State,
     changes: &mut Changes,
@@ -62,7 +62,7 @@ pub(super) fn commit_key(
     let Some(lock) = lock.cloned() else {
         return match state.outcome(key, start_ts) {
             Outcome::Committed { .. } => Ok(()),
-            // A rollback record may have been dropped, so that nothing is known means the same.
+            // A rollback record may have been dropped, so a missing record means the same.
             Outcome::RolledBack | Outcome::Unknown { .. } => {
                 Err(Failure::LockNotFound { start_ts, commit_ts, key: key.to_vec() })
             }
@@ -73,7 +73,7 @@ pub(super) fn commit_key(
         return Err(Failure::CommitTsExpired { start_ts, commit_ts, key: key.to_vec(), min_commit_ts });
     }
     if lock.is_pessimistic() {
-        // A leftover: its rollback got lost, or it was taken by a request that came late. The transaction doesn't need it.
+        // A leftover: its rollback got lost, or a late request took it. The transaction doesn't need it.
         changes.delete_lock(key);
     } else {
         changes.commit_lock(key, &lock, commit_ts);

@@ -1,4 +1,4 @@
-//! What the versions of a key must be like for it to be prewritten (`src/storage/txn/actions/prewrite.rs`).
+//! The conditions on a key's versions for a prewrite (`src/storage/txn/actions/prewrite.rs`).
 
 use tito_tikv_proto::kvrpcpb::{
     Assertion, AssertionLevel, Mutation, prewrite_request::PessimisticAction, write_conflict::Reason,
@@ -9,7 +9,7 @@ use super::history::History;
 use super::prewrite_key::Properties;
 use super::records::{Write, WriteKind};
 
-/// The newest record of a key, if it has one, with where it stands.
+/// A key's newest record, if it has one, and the timestamp where it stands.
 pub(super) type Newest<'h> = Option<(u64, &'h Write)>;
 
 /// The conditions of one mutation.
@@ -21,24 +21,24 @@ pub(super) struct Constraint<'p, 'a> {
 }
 
 impl Constraint<'_, '_> {
-    /// Whether newer versions don't matter.
+    /// Whether newer versions are irrelevant.
     pub(super) fn is_skipped(&self) -> bool {
         if !self.properties.is_pessimistic() {
             return self.properties.skip_constraint_check;
         }
         match self.action {
-            // The pessimistic lock has checked it.
+            // The pessimistic lock has already checked this.
             PessimisticAction::DoPessimisticCheck => true,
-            // The lock of another key stands for this one. A repeated request could come after the commit.
+            // Another key's lock stands in for this one. A repeated request could come after the commit.
             PessimisticAction::SkipPessimisticCheck => !self.properties.is_retry,
             PessimisticAction::DoConstraintCheck => false,
         }
     }
 
-    /// Checks a key that should have the transaction's pessimistic lock and has none at all.
+    /// Checks a key that should have the transaction's pessimistic lock but has no lock at all.
     ///
-    /// The lock may have got lost, for TiKV keeps such locks in memory; if nothing was committed since the transaction
-    /// began, nothing is amiss.
+    /// The lock may have got lost, since TiKV keeps such locks in memory. That is harmless if nothing was committed
+    /// since the transaction began.
     pub(super) fn amend(&self, history: &History) -> Result<()> {
         let newest = history.newest();
         if newest.is_some_and(|(at, _)| at >= self.properties.request.start_version) {
@@ -52,9 +52,9 @@ impl Constraint<'_, '_> {
         Failure::PessimisticLockNotFound { start_ts, key, reason }
     }
 
-    /// Nobody may have written to the key since the transaction began, nor rolled it back. Any newer record counts, even
-    /// another transaction's rollback, which conflicts for nothing; only for a key that needs no pessimistic lock such
-    /// ones are passed over. Returns the record that was looked at.
+    /// Nobody may have written the key since the transaction began, or rolled the transaction back. Any newer record
+    /// counts, even another transaction's rollback, which conflicts with nothing; such rollbacks are ignored only for a
+    /// key that needs no pessimistic lock. Returns the record that was checked.
     pub(super) fn check_newer<'h>(&self, history: &'h History) -> Result<Newest<'h>> {
         let request = self.properties.request;
         let start_ts = request.start_version;
@@ -95,8 +95,8 @@ impl Constraint<'_, '_> {
         }))
     }
 
-    /// Checks what the client believes of the key. `found` is the newest record if it has been looked at; otherwise only
-    /// a strict level is worth looking.
+    /// Checks what the client assumes about the key. `found` is the newest record if it was looked up already;
+    /// otherwise, only a strict level is worth the look-up.
     pub(super) fn check_assertion(&self, history: &History, found: Option<Newest<'_>>) -> Result<()> {
         let request = self.properties.request;
         let assertion = Assertion::try_from(self.mutation.assertion).unwrap_or(Assertion::None);
@@ -104,7 +104,7 @@ impl Constraint<'_, '_> {
             return Ok(());
         }
         let newest = match found {
-            // The last record of what is gone is none.
+            // A record fenced off by a lost version counts as none.
             Some(newest) => newest.filter(|(_, write)| !write.is_fenced()),
             None if request.assertion_level == AssertionLevel::Strict as i32 => None,
             None => return Ok(()),
@@ -118,7 +118,7 @@ impl Constraint<'_, '_> {
         if exists == (assertion == Assertion::Exist) {
             return Ok(());
         }
-        // The transaction may have been rolled back meanwhile, or lost its lock; then that is what is said.
+        // The transaction may have been rolled back meanwhile, or have lost its lock; then report that.
         if self.is_skipped() {
             self.check_newer(history)?;
         }
@@ -132,7 +132,7 @@ impl Constraint<'_, '_> {
     }
 }
 
-/// Whether a key that must not exist doesn't, its newest record being given
+/// Checks that a key that must not exist does not, given its newest record
 /// (`src/storage/txn/actions/check_data_constraint.rs`).
 pub(super) fn check_data(
     history: &History,

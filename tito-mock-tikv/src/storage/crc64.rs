@@ -1,4 +1,4 @@
-//! The checksum of raw ranges: CRC-64 with the polynomial of ECMA-182, reflected, as TiKV's `crc64fast` has it.
+//! The checksum of raw ranges: CRC-64 with the reflected polynomial of ECMA-182, as in TiKV's `crc64fast`.
 
 const POLYNOMIAL: u64 = 0xc96c_5795_d787_0f42;
 
@@ -18,7 +18,7 @@ const TABLE: [u64; 256] = {
     table
 };
 
-/// The checksum of the parts one after the other.
+/// The checksum of the concatenated parts.
 pub(super) fn crc64(parts: &[&[u8]]) -> u64 {
     let bytes = parts.iter().flat_map(|part| part.iter());
     !bytes.fold(u64::MAX, |sum, byte| (sum >> 8) ^ TABLE[usize::from((sum as u8) ^ byte)])

@@ -1,4 +1,4 @@
-//! Who waits for whom, to find circles of waiting transactions (`src/server/lock_manager/deadlock.rs`).
+//! Who waits for whom, to find cycles of waiting transactions (`src/server/lock_manager/deadlock.rs`).
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -18,10 +18,11 @@ struct Edge {
 }
 
 impl WaitForGraph {
-    /// Notes that a transaction waits for another one's lock on a key.
+    /// Records that a transaction waits for another one's lock on a key.
     ///
-    /// If that one waits for the first, directly or through others, nothing is noted and the way from the second to the
-    /// first is returned. Its last entry names the key on which the circle closes: one that the first transaction holds.
+    /// If that one waits for the first, directly or through others, nothing is recorded, and the path from the second
+    /// to the first is returned. Its last entry names the key that closes the cycle: one that the first transaction
+    /// holds.
     pub(super) fn add(&mut self, waiter: u64, entry: WaitForEntry) -> Result<(), Vec<WaitForEntry>> {
         if let Some(path) = self.path(entry.wait_for_txn, entry.txn) {
             return Err(path);
@@ -30,7 +31,7 @@ impl WaitForGraph {
         Ok(())
     }
 
-    /// Forgets that a transaction waits.
+    /// Forgets that a transaction is waiting.
     pub(super) fn remove(&mut self, waiter: u64, start_ts: u64) {
         if let Some(edges) = self.edges.get_mut(&start_ts) {
             edges.retain(|edge| edge.waiter != waiter);
@@ -40,7 +41,7 @@ impl WaitForGraph {
         }
     }
 
-    /// By which waits `from`, directly or through others, waits for `to`.
+    /// The waits by which `from` waits for `to`, directly or through others.
     fn path(&self, from: u64, to: u64) -> Option<Vec<WaitForEntry>> {
         let mut seen = HashSet::from([from]);
         let mut pending = vec![(from, Vec::new())];
@@ -60,7 +61,7 @@ impl WaitForGraph {
     }
 }
 
-/// A number for a key, the same in every run. (TiKV's are others; clients can only compare them with each other.)
+/// A number for a key, the same in every run. (TiKV's numbers differ; clients can only compare them with each other.)
 pub(super) fn key_hash(key: &[u8]) -> u64 {
     let mut hasher = DefaultHasher::new();
     key.hash(&mut hasher);

@@ -5,7 +5,7 @@ use tito_tikv_proto::kvrpcpb::{
     PrimaryMismatch, TxnLockNotFound, TxnNotFound, WriteConflict, write_conflict::Reason,
 };
 
-/// A result of one key's part of a request.
+/// The result for one key of a request.
 pub(super) type Result<T> = std::result::Result<T, Failure>;
 
 #[derive(Clone, Debug, PartialEq)]
@@ -49,7 +49,7 @@ pub(super) enum Failure {
         key: Vec<u8>,
         reason: NotFoundReason,
     },
-    /// A lock was asked for if the key exists, but not the value.
+    /// A lock was requested if the key exists, but without asking for the value.
     LockIfExistsFailed {
         start_ts: u64,
         key: Vec<u8>,
@@ -68,7 +68,7 @@ pub(super) enum Failure {
         start_ts: u64,
         key: Vec<u8>,
     },
-    /// The transaction's own lock is a pessimistic one where another is expected, or the other way round.
+    /// The transaction's own lock is pessimistic where another is expected, or the other way round.
     LockTypeNotMatch {
         start_ts: u64,
         key: Vec<u8>,
@@ -84,7 +84,7 @@ pub(super) enum Failure {
     Invalid(String),
 }
 
-/// Why a pessimistic lock is taken for lost.
+/// Why a pessimistic lock is considered lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NotFoundReason {
     LockTsMismatch,
@@ -120,7 +120,7 @@ impl Failure {
                     reason: conflict.reason.into(),
                     ..WriteConflict::default()
                 };
-                // TiKV fills both, the text for old clients.
+                // TiKV fills both; the text is for old clients.
                 KeyError { conflict: Some(conflict), retryable: text, ..error }
             }
             Failure::AlreadyExists { key } => {
@@ -176,7 +176,7 @@ impl Failure {
         }
     }
 
-    /// What TiKV puts into the fields `retryable` and `abort`, by which some clients tell failures apart.
+    /// The content of the fields `retryable` and `abort`, by which some clients tell failures apart.
     fn text(&self) -> String {
         let inner = match self {
             Failure::WriteConflict(conflict) => format!(

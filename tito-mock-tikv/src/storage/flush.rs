@@ -1,4 +1,4 @@
-//! Transactions that are written bit by bit while they go on, since 8.0 (`src/storage/txn/commands/flush.rs`).
+//! Transactions written piece by piece while they run, since 8.0 (`src/storage/txn/commands/flush.rs`).
 
 use tito_tikv_proto::kvrpcpb::{
     BufferBatchGetRequest, BufferBatchGetResponse, FlushRequest, FlushResponse, KvPair, PrewriteRequest,
@@ -14,8 +14,8 @@ use super::records::LockKind;
 use super::scope::Scope;
 use super::state::State;
 
-/// Writes the locks and values of some keys of a transaction; keys whose lock is of a later flush stay as they are. Locks
-/// of others that are in the way are told, and the other keys are written nevertheless.
+/// Writes the locks and values of some of a transaction's keys. Keys whose lock comes from a later flush stay as they
+/// are. Locks of others in the way are reported, and the other keys are still written.
 pub(super) fn flush(state: &mut State, scope: Scope<'_>, request: &FlushRequest) -> FlushResponse {
     let failures = match flush_keys(state, scope, request) {
         Ok(locked) => locked,
@@ -34,7 +34,7 @@ fn flush_keys(state: &mut State, scope: Scope<'_>, request: &FlushRequest) -> Re
         primary_lock: request.primary_key.clone(),
         start_version: start_ts,
         lock_ttl: request.lock_ttl,
-        // How many keys there will be is not known.
+        // The final number of keys is unknown.
         txn_size: u64::MAX,
         // Not zero, so that readers may push it.
         min_commit_ts: start_ts.saturating_add(1),
@@ -87,7 +87,7 @@ fn flush_keys(state: &mut State, scope: Scope<'_>, request: &FlushRequest) -> Re
     Ok(locked)
 }
 
-/// What a transaction has flushed for some keys; a deletion is told as an empty value.
+/// What a transaction has flushed for some keys; a deletion is reported as an empty value.
 pub(super) fn buffer_batch_get(
     state: &mut State,
     scope: Scope<'_>,

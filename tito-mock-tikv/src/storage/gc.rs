@@ -6,12 +6,12 @@ use tito_tikv_proto::kvrpcpb::{
     DeleteRangeRequest, DeleteRangeResponse, UnsafeDestroyRangeRequest, UnsafeDestroyRangeResponse,
 };
 
-/// Drops what no read at the safe point or later needs, everywhere.
+/// Drops everything that no read at or after the safe point needs, in all regions.
 pub(super) fn collect_garbage(state: &mut State, safe_point: u64) {
     state.collect_garbage(&KeyRange::new(&[], &[]), safe_point);
 }
 
-/// Removes all transactional records of the range from all regions, without regard for readers.
+/// Removes all transactional records in the range from all regions, regardless of readers.
 pub(super) fn unsafe_destroy_range(
     state: &mut State,
     request: &UnsafeDestroyRangeRequest,
@@ -20,7 +20,7 @@ pub(super) fn unsafe_destroy_range(
     UnsafeDestroyRangeResponse::default()
 }
 
-/// Removes all transactional records of the range, unless the request only spreads the news of a removal.
+/// Removes all transactional records in the range, unless the request only announces a removal.
 pub(super) fn delete_range(state: &mut State, request: &DeleteRangeRequest) -> DeleteRangeResponse {
     if !request.notify_only {
         state.destroy(&KeyRange::new(&request.start_key, &request.end_key));

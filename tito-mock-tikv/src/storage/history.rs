@@ -2,35 +2,36 @@
 
 use super::records::{Write, WriteKind};
 
-/// The write records of a key by commit timestamp and its long values by start timestamp.
+/// The write records of a key by commit timestamp, and its long values by start timestamp.
 ///
-/// In vectors, oldest first: nearly every record comes after those that are there.
+/// These are vectors, oldest first: nearly every record comes after the existing ones.
 #[derive(Debug, Default)]
 pub(super) struct History {
     writes: Vec<(u64, Write)>,
     values: Vec<(u64, Vec<u8>)>,
-    /// The commit timestamps by start timestamp, so that an old transaction is found among a million versions.
+    /// The commit timestamps by start timestamp, to find an old transaction among a million versions.
     commits: Vec<(u64, u64)>,
 }
 
-/// The history of a key of which nothing is known.
+/// The history of an unknown key.
 pub(super) static NO_HISTORY: History = History { writes: Vec::new(), values: Vec::new(), commits: Vec::new() };
 
-/// What is known of a transaction from the write records of a key (TiKV's `TxnCommitRecord`).
+/// What a key's write records say about a transaction (TiKV's `TxnCommitRecord`).
 #[derive(Debug)]
 pub(super) enum Outcome<'a> {
     Committed {
         commit_ts: u64,
     },
     RolledBack,
-    /// Nothing; with the record of another transaction that was committed at the asked one's start timestamp.
+    /// Nothing; with the record of another transaction that was committed at this transaction's start timestamp, if
+    /// any.
     Unknown {
         overlapped: Option<Overlapped<'a>>,
     },
 }
 
-/// A commit record that stands where a rollback record would, and the timestamp of the next version, zero if there is
-/// none.
+/// A commit record that stands where a rollback record would, and the timestamp of the next version, or zero if there
+/// is none.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Overlapped<'a> {
     pub(super) write: &'a Write,
@@ -38,7 +39,7 @@ pub(super) struct Overlapped<'a> {
 }
 
 impl<'a> Outcome<'a> {
-    /// The record that a rollback has to be marked in.
+    /// The record in which to mark a rollback.
     pub(super) fn overlapped(&self) -> Option<Overlapped<'a>> {
         match self {
             Outcome::Unknown { overlapped } => *overlapped,
@@ -48,7 +49,7 @@ impl<'a> Outcome<'a> {
 }
 
 impl History {
-    /// All write records with the timestamps at which they stand, newest first.
+    /// All write records and the timestamps where they stand, newest first.
     pub(super) fn newest_first(&self) -> impl Iterator<Item = (u64, &Write)> {
         self.at_or_before(u64::MAX)
     }
@@ -58,7 +59,7 @@ impl History {
         self.writes.iter().map(|(at, write)| (*at, write))
     }
 
-    /// The write records at a timestamp and before it, newest first.
+    /// The write records at or before a timestamp, newest first.
     pub(super) fn at_or_before(&self, timestamp: u64) -> impl Iterator<Item = (u64, &Write)> {
         let end = self.writes.partition_point(|(at, _)| *at <= timestamp);
         self.writes[..end].iter().rev().map(|(at, write)| (*at, write))
@@ -69,8 +70,8 @@ impl History {
         self.newest_first().next()
     }
 
-    /// The version that decides what the key holds at a timestamp, if that is a value. Records on the way to it count only
-    /// if they are valid at `fence_ts` (TiKV's `get_write_with_commit_ts`).
+    /// The version that decides what the key holds at a timestamp, if that is a value. Records on the way to it count
+    /// only if they are valid at `fence_ts` (TiKV's `get_write_with_commit_ts`).
     pub(super) fn version_at(&self, timestamp: u64, fence_ts: u64) -> Option<(u64, &Write)> {
         for (at, write) in self.at_or_before(timestamp) {
             if !write.is_valid_at(fence_ts) {
@@ -83,7 +84,7 @@ impl History {
         None
     }
 
-    /// The value of a write record of the kind `Put`.
+    /// The value of a `Put` write record.
     pub(super) fn value_of<'a>(&'a self, write: &'a Write) -> &'a [u8] {
         match &write.short_value {
             Some(value) => value,
@@ -169,8 +170,9 @@ impl History {
         }
     }
 
-    /// Drops what no read at `safe_point` or later needs: every version before the newest one there, that too if it is a
-    /// deletion, and all records of rollbacks and of commits that changed nothing (`src/storage/txn/actions/gc.rs`).
+    /// Drops what no read at or after `safe_point` needs: every version older than the newest one there, that one too
+    /// if it is a deletion, and all records of rollbacks and of commits that changed nothing
+    /// (`src/storage/txn/actions/gc.rs`).
     pub(super) fn collect_garbage(&mut self, safe_point: u64) {
         let kept_version =
             self.at_or_before(safe_point).find(|(_, write)| write.is_data()).map(|(at, write)| (at, write.kind));
@@ -204,7 +206,7 @@ impl History {
         !self.writes.is_empty()
     }
 
-    /// For how many write records there is memory.
+    /// How many write records there is memory for.
     #[cfg(test)]
     pub(super) fn capacity(&self) -> usize {
         self.writes.capacity().max(self.commits.capacity())

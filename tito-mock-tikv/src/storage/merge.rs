@@ -1,9 +1,9 @@
-//! Two ordered walks over keys made into one.
+//! Merges two ordered iterations over keys.
 
 use std::cmp::Ordering;
 use std::iter::Peekable;
 
-/// Every key of either walk, with what each has for it; both must be ordered by `compare`.
+/// Every key of either iterator, with the entry that each has for it; both must be ordered by `compare`.
 pub(super) fn merge<K: Copy, L, R>(
     left: impl Iterator<Item = (K, L)>,
     right: impl Iterator<Item = (K, R)>,
@@ -20,7 +20,7 @@ pub(super) fn merge<K: Copy, L, R>(
     })
 }
 
-/// Which of the two is to go on; `None` at the end of both.
+/// Which of the two to advance; `None` at the end of both.
 fn order<K, L, R>(
     left: &mut Peekable<impl Iterator<Item = (K, L)>>,
     right: &mut Peekable<impl Iterator<Item = (K, R)>>,

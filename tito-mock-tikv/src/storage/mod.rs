@@ -1,16 +1,15 @@
 //! TiKV's multi-version store: what its stores do with a request once the region has been checked.
 //!
-//! A key has up to three sorts of records. A *lock* says that a transaction is going to change it. A *write* record, at
-//! the commit timestamp, says that one did, or, at the start timestamp, that one must not any more. A *value* too long
-//! for these stands by itself. A transaction puts locks and values on all its keys (prewrite), then makes the lock of
-//! its primary key a write record (commit), which decides for all its keys; the others follow, or whoever meets their
-//! locks asks at the primary and makes them follow.
+//! A key has up to three sorts of records. A *lock* says that a transaction is going to change it. A *write* record
+//! says that a transaction did, at its commit timestamp, or that one no longer may, at its start timestamp. A *value*
+//! too long for these has a record of its own. A transaction puts locks and values on all its keys (prewrite). Then it
+//! turns the lock of its primary key into a write record (commit), which decides for all its keys. The others follow,
+//! or whoever meets their locks asks the primary and makes them follow.
 //!
-//! One store of records serves all stores of a cluster: which of them a request may go to is a question of regions,
-//! which don't matter here except as the limits of scans. What is a store's own is only what it has seen (see
-//! [`State`]).
+//! One set of records serves all stores of a cluster. Regions decide which store a request may go to; they don't matter
+//! here except as the limits of scans. Only what a store has seen is its own (see [`State`]).
 //!
-//! The rules are those of TiKV's sources; each file names the one that it follows. `RULES.md` of this crate lists them.
+//! The rules are those of TiKV's sources; each file names its source file. This crate's `RULES.md` lists them.
 
 mod acquire;
 mod boundary;
@@ -52,13 +51,13 @@ use crate::range::RegionRange;
 pub(crate) use scope::Scope;
 use state::State;
 
-/// The records of a cluster; every request is one step for all others.
+/// The records of a cluster; each request is atomic for all others.
 #[derive(Debug, Default)]
 pub(crate) struct Storage {
     state: Mutex<State>,
 }
 
-/// How many transactional records a cluster holds, which tells what a garbage collection has left.
+/// How many transactional records a cluster holds. It shows what a garbage collection has left.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Sizes {
@@ -66,7 +65,7 @@ pub struct Sizes {
     pub locks: usize,
     /// Write records: one for each version of a key, rollbacks included.
     pub writes: usize,
-    /// Values that are too long to stand in their write record, over 255 bytes.
+    /// Values too long for their write record, over 255 bytes.
     pub values: usize,
 }
 
@@ -143,7 +142,7 @@ impl Storage {
         self.with(|state| status::txn_heart_beat(state, request))
     }
 
-    /// Dropping the future gives up the wait. `admit` carries the request out, or says what is to be answered instead.
+    /// Dropping the future abandons the wait. `admit` carries out the request, or returns the answer to give instead.
     pub(crate) async fn pessimistic_lock(
         &self,
         request: &PessimisticLockRequest,
@@ -164,7 +163,7 @@ impl Storage {
         self.with(|state| mvcc::get_by_start_ts(state, scope, request))
     }
 
-    /// Notes that a store knows a timestamp, above which it has to commit.
+    /// Records that a store knows a timestamp, above which it has to commit.
     pub(crate) fn note_timestamp(&self, store: u64, timestamp: u64) {
         self.with(|state| state.note_read(store, timestamp));
     }
@@ -174,7 +173,7 @@ impl Storage {
         self.with(|state| state.forget_reads(store));
     }
 
-    /// Keeps the pessimistic locks of a region that only its leader has for the next one.
+    /// Saves the pessimistic locks of a region that only its leader has, for the next leader.
     pub(crate) fn replicate_locks(&self, region: &RegionRange) {
         self.with(|state| state.replicate_locks(&boundary::KeyRange::of_region(region)));
     }
@@ -184,7 +183,7 @@ impl Storage {
         self.with(|state| state.lose_locks_in_memory(&boundary::KeyRange::of_region(region)));
     }
 
-    /// Collects garbage everywhere, as TiKV does by itself when PD's safe point moves.
+    /// Collects garbage in all regions, as TiKV does by itself when PD's safe point moves.
     pub(crate) fn collect_garbage(&self, safe_point: u64) {
         self.with(|state| gc::collect_garbage(state, safe_point));
     }
@@ -245,12 +244,12 @@ impl Storage {
         self.with(|state| state.raw.at(scope.now).checksum(request, scope.region))
     }
 
-    /// Every lock now held, by key.
+    /// All current locks, by key.
     pub(crate) fn locks(&self) -> Vec<LockInfo> {
         self.with(|state| state.all_locks())
     }
 
-    /// How many transactional records there are now.
+    /// How many transactional records exist now.
     pub(crate) fn sizes(&self) -> Sizes {
         self.with(|state| state.sizes())
     }

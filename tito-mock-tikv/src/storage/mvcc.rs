@@ -1,4 +1,4 @@
-//! All records of a key, for those who want to look inside (`src/storage/txn/actions/mvcc.rs`).
+//! All records of a key, for inspection (`src/storage/txn/actions/mvcc.rs`).
 
 use tito_tikv_proto::kvrpcpb::{
     MvccGetByKeyRequest, MvccGetByKeyResponse, MvccGetByStartTsRequest, MvccGetByStartTsResponse, MvccInfo, MvccValue,
@@ -12,7 +12,7 @@ pub(super) fn get_by_key(state: &State, request: &MvccGetByKeyRequest) -> MvccGe
     MvccGetByKeyResponse { info: Some(info(state, &request.key)), ..MvccGetByKeyResponse::default() }
 }
 
-/// The records of the first key in the region that the transaction has a write record on.
+/// The records of the first key in the region on which the transaction has a write record.
 pub(super) fn get_by_start_ts(
     state: &State,
     scope: Scope<'_>,

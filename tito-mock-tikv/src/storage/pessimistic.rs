@@ -1,4 +1,4 @@
-//! Pessimistic locks: taken while a transaction goes on, waiting for others.
+//! Pessimistic locks: taken while a transaction runs, possibly after waiting for others.
 
 use std::time::Duration;
 
@@ -17,13 +17,13 @@ use super::scope::Scope;
 use super::state::State;
 use super::waiting::{Released, Ticket};
 
-/// TiKV's default of `wait-for-lock-timeout`, and the longest that a request may ask for.
+/// TiKV's default `wait-for-lock-timeout`, and the longest wait that a request may ask for.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
 /// Locks all keys of the request or none, waiting for a locked one as long as the request wants.
 ///
-/// Between its attempts it is not carried out, so what was checked before must be checked again: `admit` says whether the
-/// request may still go on, or what else is to be answered.
+/// The request does not run between its attempts, so earlier checks have to be repeated: `admit` says whether the
+/// request may still proceed, or what else to answer.
 pub(super) async fn pessimistic_lock(
     storage: &Storage,
     request: &PessimisticLockRequest,
@@ -42,7 +42,7 @@ pub(super) async fn pessimistic_lock(
             (None, Some(Err(failure))) => return failed(request, failure),
             (None, None) => return PessimisticLockResponse::default(),
         };
-        // Gives the place back however the wait ends, when the caller goes away too.
+        // Releases the place however the wait ends, even if the caller goes away.
         let _place = PlaceInQueue { storage, ticket };
         let outcome = match deadline {
             Some(deadline) => timeout_at(deadline, woken).await,
@@ -51,7 +51,7 @@ pub(super) async fn pessimistic_lock(
         match outcome {
             Ok(Ok(_)) if forces(request) => {}
             Ok(Ok(released)) => return failed(request, retry(request, &lock, released)),
-            // The time is over: the client is to look after the lock itself.
+            // Time is up: the client has to check the lock itself.
             Ok(Err(_)) | Err(_) => return failed(request, Failure::Locked(lock)),
         }
     }
@@ -100,13 +100,13 @@ fn longest_wait(request: &PessimisticLockRequest) -> Option<Duration> {
     }
 }
 
-/// Whether the request takes the lock even if the key was written to since, once it is its turn.
+/// Whether the request takes the lock when its turn comes, even if the key has been written since.
 fn forces(request: &PessimisticLockRequest) -> bool {
     request.wake_up_mode == PessimisticLockWakeUpMode::WakeUpModeForceLock as i32
 }
 
-/// After a wait the key has probably changed: the client takes a new timestamp and tries again, even if the lock's
-/// transaction was rolled back. TiKV does not look which it was.
+/// After a wait the key has probably changed: the client takes a new timestamp and retries, even if the lock's
+/// transaction was rolled back. TiKV doesn't check which it was.
 fn retry(request: &PessimisticLockRequest, lock: &LockInfo, released: Released) -> Failure {
     Failure::WriteConflict(Box::new(Conflict {
         start_ts: request.start_version,
@@ -118,7 +118,7 @@ fn retry(request: &PessimisticLockRequest, lock: &LockInfo, released: Released) 
     }))
 }
 
-/// A lock that is in the way of a forced one is told as the result of its key too, any other failure of the request's.
+/// A lock in the way of a forced one is also reported as its key's result, any other failure as the request's.
 fn failed(request: &PessimisticLockRequest, failure: Failure) -> PessimisticLockResponse {
     let mut results = Vec::new();
     if forces(request) && matches!(failure, Failure::Locked(_)) {

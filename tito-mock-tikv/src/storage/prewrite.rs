@@ -1,4 +1,4 @@
-//! Prewrite: every key of a transaction gets its lock and its new value, or none does
+//! Prewrite: all keys of a transaction get their locks and new values, or none does
 //! (`src/storage/txn/commands/prewrite.rs`).
 
 use tito_tikv_proto::kvrpcpb::{Mutation, PrewriteRequest, PrewriteResponse, prewrite_request::PessimisticAction};
@@ -13,7 +13,7 @@ use super::records::Lock;
 use super::scope::Scope;
 use super::state::State;
 
-/// From so many mutations on, an optimistic prewrite looks first whether there is anything in their range at all.
+/// With this many mutations or more, an optimistic prewrite first checks whether there is anything in their range.
 const FORWARD_MIN_MUTATIONS: usize = 12;
 
 /// Prewrites all keys of the request or none.
@@ -35,7 +35,7 @@ fn failed(failure: Failure) -> PrewriteResponse {
     PrewriteResponse { errors: vec![failure.into_key_error()], ..PrewriteResponse::default() }
 }
 
-/// A mutation with what the request says of its pessimistic lock.
+/// A mutation and what the request says about its pessimistic lock.
 #[derive(Clone, Copy)]
 pub(super) struct Planned<'a> {
     pub(super) mutation: &'a Mutation,
@@ -49,13 +49,14 @@ struct Prewrite<'a> {
     request: &'a PrewriteRequest,
     planned: Vec<Planned<'a>>,
     properties: Properties<'a>,
-    /// The other keys of the transaction, with async commit.
+    /// With async commit, the transaction's other keys.
     secondaries: Option<&'a [Vec<u8>]>,
     one_phase: bool,
-    /// The lowest timestamp at which the keys so far may be committed, if that is calculated here.
+    /// The lowest commit timestamp for the keys so far, if it is calculated here.
     min_commit_ts: u64,
     changes: Changes,
-    /// With one phase: the locks that are not written but committed at once, and whether a pessimistic one goes.
+    /// In one phase: the locks to commit immediately instead of writing them, and whether each replaces a pessimistic
+    /// lock.
     held_back: Vec<(&'a [u8], Lock, bool)>,
 }
 
@@ -72,7 +73,7 @@ impl<'a> Prewrite<'a> {
             planned.sort_by(|a, b| a.mutation.key.cmp(&b.mutation.key));
             skip_constraint_check |= !any_version_among(state, &planned);
         }
-        // A transaction that is known to be committed sends a request that is late, whether it says so or not.
+        // If the transaction is known to be committed, this request is late, whether it says so or not.
         let known_committed = pessimistic && state.is_known_committed(scope.store, request.start_version);
         let is_retry = request.context.as_ref().is_some_and(|context| context.is_retry_request);
         let properties = Properties {
@@ -107,10 +108,10 @@ impl<'a> Prewrite<'a> {
                         self.min_commit_ts = self.min_commit_ts.max(min_commit_ts);
                     }
                 }
-                // The key was prewritten already, and has fallen back then.
+                // The key was prewritten before, and fell back then.
                 Ok(_) => self.fall_back(),
                 Err(failure) => {
-                    // A repeated request, after the transaction was committed, finds its own commit in its way.
+                    // A repeated request after the commit finds the transaction's own commit in its way.
                     let commit_ts =
                         if may_be_repeated(&failure) { self.committed_at(state, &planned.mutation.key) } else { None };
                     if let Some(commit_ts) = commit_ts {
@@ -153,7 +154,7 @@ impl<'a> Prewrite<'a> {
     }
 
     fn finish(mut self, state: &mut State, locked: Vec<Failure>) -> PrewriteResponse {
-        // With locks of others in the way the answer has the timestamp of the other keys nevertheless.
+        // Even with locks of others in the way, the answer has the timestamp of the other keys.
         let min_commit_ts = if self.secondaries.is_some() { self.min_commit_ts } else { 0 };
         if !locked.is_empty() {
             let errors = locked.into_iter().map(Failure::into_key_error).collect();
@@ -176,8 +177,8 @@ impl<'a> Prewrite<'a> {
         PrewriteResponse { min_commit_ts, one_pc_commit_ts, ..PrewriteResponse::default() }
     }
 
-    /// Goes on as for a commit in two phases, the locks of one phase included; the client sees it by the zeros in the
-    /// response. A lock that has async commit already keeps it.
+    /// Continues as a two-phase commit, including the locks of one phase; the zeros in the response tell the client. A
+    /// lock that already has async commit keeps it.
     fn fall_back(&mut self) {
         self.properties.calculates_timestamp = false;
         self.properties.one_phase = false;
@@ -209,7 +210,7 @@ fn planned_optimistic(mutation: &Mutation) -> Planned<'_> {
     Planned { mutation, action: PessimisticAction::SkipPessimisticCheck, expected_for_update_ts: None }
 }
 
-/// Mutations beyond the actions are passed over, as TiKV does.
+/// Mutations in excess of the actions are ignored, as in TiKV.
 fn planned_pessimistic(request: &PrewriteRequest) -> Result<Vec<Planned<'_>>> {
     let plan = |(mutation, action): (_, &i32)| Planned {
         mutation,
@@ -232,7 +233,7 @@ fn planned_pessimistic(request: &PrewriteRequest) -> Result<Vec<Planned<'_>>> {
     Ok(planned)
 }
 
-/// Whether any key from the first to the last, which are sorted, has a write record.
+/// Whether any key from the first to the last of these sorted ones has a write record.
 fn any_version_among(state: &State, planned: &[Planned<'_>]) -> bool {
     let (Some(first), Some(last)) = (planned.first(), planned.last()) else { return false };
     let mut end = last.mutation.key.clone();

@@ -14,7 +14,7 @@ pub(super) struct Properties<'a> {
     pub(super) request: &'a PrewriteRequest,
     pub(super) skip_constraint_check: bool,
     pub(super) is_retry: bool,
-    /// Whether the commit timestamp is found here, for async commit or one phase.
+    /// Whether the commit timestamp is calculated here, for async commit or one phase.
     pub(super) calculates_timestamp: bool,
     pub(super) one_phase: bool,
 }
@@ -25,16 +25,16 @@ impl Properties<'_> {
     }
 }
 
-/// What the prewrite of a key comes to.
+/// The result of a key's prewrite.
 pub(super) enum Step<'a> {
-    /// Nothing is to be written; with the lowest commit timestamp that the key allows if that is calculated, else zero.
+    /// Nothing to write; with the key's lowest commit timestamp if that is calculated, else zero.
     Nothing { min_commit_ts: u64 },
-    /// A lock is to be written, with the value if that is a long one. The `result` is what `Nothing` has, or that the
-    /// calculated timestamp is above what the client allows; the lock is one for two phases then.
+    /// A lock to write, and the value if it is a long one. The `result` is the same as for `Nothing`, or says that the
+    /// calculated timestamp exceeds what the client allows; then the lock is for two phases.
     Write { lock: Box<Lock>, long_value: Option<&'a [u8]>, had_pessimistic_lock: bool, result: Result<u64> },
 }
 
-/// What the transaction has on the key already.
+/// What the transaction already has on the key.
 enum OwnLock {
     Nothing,
     Pessimistic {
@@ -50,7 +50,7 @@ pub(super) struct KeyPrewrite<'p, 'a> {
     scope: Scope<'a>,
     properties: &'p Properties<'a>,
     planned: Planned<'a>,
-    /// The lock that is to be taken; none only checks that the key does not exist.
+    /// The lock to take; `None` only checks that the key does not exist.
     kind: Option<LockKind>,
     must_not_exist: bool,
     generation: u64,
@@ -93,7 +93,7 @@ impl<'p, 'a> KeyPrewrite<'p, 'a> {
         };
         let mut is_later_flush = false;
         if let OwnLock::Prewritten { min_commit_ts } = held {
-            // A flush writes its key anew.
+            // A flush rewrites its key.
             if self.generation == 0 {
                 return Ok(Step::Nothing { min_commit_ts });
             }
@@ -131,7 +131,7 @@ impl<'p, 'a> KeyPrewrite<'p, 'a> {
             }
             let mut info = lock.info(key);
             if self.properties.is_pessimistic() {
-                // The row's key, which goes with this one, is locked by us: this lock is a leftover.
+                // We locked the row's key, which belongs with this one: this lock is a leftover.
                 info.lock_ttl = 0;
             }
             return Err(Failure::Locked(Box::new(info)));
@@ -193,7 +193,7 @@ impl<'p, 'a> KeyPrewrite<'p, 'a> {
         Step::Write { lock: Box::new(lock), long_value, had_pessimistic_lock, result }
     }
 
-    /// Sets the lowest timestamp at which a lock may be committed, above everything that was read here, and returns it.
+    /// Sets and returns a lock's lowest commit timestamp, above everything that was read here.
     fn calculate_timestamp(&self, state: &State, lock: &mut Lock) -> Result<u64> {
         let request = self.properties.request;
         let above = state.max_ts(self.scope.store).max(request.start_version).max(request.for_update_ts);
@@ -216,7 +216,7 @@ fn wanted(mutation: &Mutation) -> Result<(Option<LockKind>, bool)> {
         Ok(Op::Del) => Ok((Some(LockKind::Delete), false)),
         Ok(Op::Lock) => Ok((Some(LockKind::Lock), false)),
         Ok(Op::CheckNotExists) => Ok((None, true)),
-        // TiKV ends the process at such a request; shared locks (since 9.0) are not there.
+        // TiKV aborts at such a request; shared locks (since 9.0) are not implemented.
         Ok(_) | Err(_) => Err(Failure::Invalid(format!("mismatched op {} in prewrite mutations", mutation.op))),
     }
 }

@@ -1,6 +1,6 @@
-//! The raw store: plain keys and values, next to the transactional ones and not mixed with them.
+//! The raw store: plain keys and values, kept apart from the transactional ones.
 //!
-//! What has a time to live is gone when that is over by PD's clock (`src/storage/raw/ttl.rs`).
+//! An entry with a time to live is gone once that is over by PD's clock (`src/storage/raw/ttl.rs`).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,19 +22,19 @@ type Family = BTreeMap<Vec<u8>, Entry>;
 #[derive(Debug)]
 struct Entry {
     value: Vec<u8>,
-    /// In seconds since the epoch; zero is never.
+    /// In seconds since the epoch; zero means never.
     expires: u64,
 }
 
-/// The column families, each a name space of its own.
+/// The column families, each a namespace of its own.
 #[derive(Debug, Default)]
 pub(super) struct RawState {
     families: [Family; 3],
-    /// When what expires, by family and key. An entry that was written anew since is told by its own time.
+    /// Expiry times, with family and key. If an entry was rewritten since, its own time counts.
     expiries: BTreeSet<(u64, usize, Vec<u8>)>,
 }
 
-/// The raw store at a time.
+/// The raw store at a point in time.
 pub(super) struct RawAt<'a> {
     state: &'a mut RawState,
     now: u64,
@@ -112,7 +112,7 @@ impl RawAt<'_> {
         RawPutResponse { error: text_of(result), ..RawPutResponse::default() }
     }
 
-    /// One `ttls` is for all pairs; otherwise there has to be one for each.
+    /// A single entry in `ttls` applies to all pairs; otherwise there has to be one for each.
     pub(super) fn batch_put(&mut self, request: &RawBatchPutRequest) -> RawBatchPutResponse {
         let ttls = match request.ttls.as_slice() {
             [] => vec![request.ttl; request.pairs.len()],
@@ -180,7 +180,7 @@ impl RawAt<'_> {
         RawBatchScanResponse { kvs, ..RawBatchScanResponse::default() }
     }
 
-    /// Puts the value if the key has the value that the caller expects, and returns what it had.
+    /// Puts the value if the current one is what the caller expects, and returns the previous value.
     pub(super) fn compare_and_swap(&mut self, request: &RawCasRequest) -> RawCasResponse {
         let family = match self.family(&request.cf) {
             Ok(family) => family,
@@ -202,7 +202,7 @@ impl RawAt<'_> {
 }
 
 impl RawAt<'_> {
-    /// The checksums of all pairs in the ranges, joined so that their order does not matter.
+    /// The checksums of all pairs in the ranges, combined so that their order doesn't matter.
     pub(super) fn checksum(&mut self, request: &RawChecksumRequest, region: &RegionRange) -> RawChecksumResponse {
         let mut response = RawChecksumResponse::default();
         if request.algorithm != ChecksumAlgorithm::Crc64Xor as i32 {
@@ -223,7 +223,7 @@ impl RawAt<'_> {
     }
 }
 
-/// How a scan goes over keys.
+/// How a scan walks over keys.
 struct Walk {
     limit: u32,
     key_only: bool,
@@ -231,7 +231,7 @@ struct Walk {
 }
 
 impl Walk {
-    /// Backwards, `start` is the upper end.
+    /// When walking backwards, `start` is the upper end.
     fn collect(&self, family: &Family, start: &[u8], end: &[u8], region: &RegionRange) -> Vec<KvPair> {
         let (low, high) = if self.reverse { (end, start) } else { (start, end) };
         let range = KeyRange::new(low, high).within(&KeyRange::new(&region.start, &region.end));
@@ -255,7 +255,7 @@ fn failed_pair(error: String) -> KvPair {
     KvPair { error: Some(KeyError { abort: error, ..KeyError::default() }), ..KvPair::default() }
 }
 
-/// The error field of a response; empty is no error.
+/// The error field of a response; empty means no error.
 fn text_of(result: Result<(), String>) -> String {
     result.err().unwrap_or_default()
 }

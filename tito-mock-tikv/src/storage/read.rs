@@ -26,7 +26,7 @@ pub(super) fn get(state: &mut State, scope: Scope<'_>, request: &GetRequest) -> 
     }
 }
 
-/// A pair for each key that is there or locked; a key without value has none.
+/// A pair for each key that exists or is locked; a key without a value has none.
 pub(super) fn batch_get(state: &mut State, scope: Scope<'_>, request: &BatchGetRequest) -> BatchGetResponse {
     let snapshot = Snapshot::new(request.context.as_ref(), request.version, request.need_commit_ts);
     snapshot.note(state, scope);
@@ -37,12 +37,12 @@ pub(super) fn batch_get(state: &mut State, scope: Scope<'_>, request: &BatchGetR
     BatchGetResponse { pairs: pairs.collect(), ..BatchGetResponse::default() }
 }
 
-/// The pairs of a range within a region, up to the limit; a locked key counts as one. Another failure ends the scan, and
-/// stands in the response and in its only pair.
+/// The pairs of a range within a region, up to the limit; a locked key counts as one. Any other failure ends the scan,
+/// and appears in the response and in its only pair.
 pub(super) fn scan(state: &mut State, scope: Scope<'_>, request: &ScanRequest) -> ScanResponse {
     let snapshot = Snapshot::new(request.context.as_ref(), request.version, false);
     snapshot.note(state, scope);
-    // Backwards the scan starts at its upper end.
+    // A backward scan starts at its upper end.
     let (low, high) =
         if request.reverse { (&request.end_key, &request.start_key) } else { (&request.start_key, &request.end_key) };
     let range = KeyRange::new(low, high).within(&KeyRange::of_region(scope.region));
@@ -97,7 +97,7 @@ fn collect<'s>(
     Ok(pairs)
 }
 
-/// As TiKV has it, the pair of a locked key has an error and no key; the error names the key.
+/// As in TiKV, the pair of a locked key has an error and no key; the error names the key.
 fn pair(key: &[u8], value: Result<Option<Found<'_>>>, key_only: bool) -> Option<KvPair> {
     match value {
         Ok(found) => found.map(|found| KvPair {

@@ -2,14 +2,14 @@
 
 use tito_tikv_proto::kvrpcpb::{LockInfo, MvccLock, MvccWrite, Op};
 
-/// Values up to this many bytes are kept inside the lock and write records; longer ones in a record of their own.
+/// Values up to this size in bytes are stored inside lock and write records; longer ones have a record of their own.
 const SHORT_VALUE_LIMIT: usize = 255;
 
-/// What TiKV keeps as the short value of a rollback that is protected (`PROTECTED_ROLLBACK_SHORT_VALUE` in
+/// What TiKV stores as the short value of a protected rollback (`PROTECTED_ROLLBACK_SHORT_VALUE` in
 /// `components/txn_types/src/write.rs`).
 const PROTECTED_MARK: &[u8] = b"p";
 
-/// The low bits of a timestamp count within a millisecond, the others are milliseconds.
+/// The low bits of a timestamp count within a millisecond; the others are milliseconds.
 const LOGICAL_BITS: u32 = 18;
 
 /// The milliseconds of a timestamp.
@@ -21,14 +21,14 @@ pub(super) fn is_short(value: &[u8]) -> bool {
     value.len() <= SHORT_VALUE_LIMIT
 }
 
-/// What the transaction that holds a lock is going to do to the key.
+/// What the transaction that holds a lock will do to the key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LockKind {
     Put,
     Delete,
     /// The key stays as it is; the lock only keeps others out.
     Lock,
-    /// Taken before the prewrite; says nothing yet about what will be done.
+    /// Taken before the prewrite; doesn't say yet what will be done.
     Pessimistic,
 }
 
@@ -38,26 +38,26 @@ pub(super) struct Lock {
     pub(super) kind: LockKind,
     pub(super) primary: Vec<u8>,
     pub(super) start_ts: u64,
-    /// Milliseconds after `start_ts` for which others leave the lock alone.
+    /// For how many milliseconds after `start_ts` others leave the lock alone.
     pub(super) ttl: u64,
-    /// The value to be put, if it is short.
+    /// The value to put, if it is short.
     pub(super) short_value: Option<Vec<u8>>,
-    /// Not zero: the transaction is a pessimistic one.
+    /// If not zero, the transaction is pessimistic.
     pub(super) for_update_ts: u64,
     pub(super) txn_size: u64,
-    /// The transaction won't be committed below this timestamp; zero if nothing is known.
+    /// The transaction won't be committed below this timestamp; zero if unknown.
     pub(super) min_commit_ts: u64,
     pub(super) use_async_commit: bool,
-    /// With async commit, in the primary's lock: all the other keys of the transaction.
+    /// With async commit, in the primary's lock: all other keys of the transaction.
     pub(super) secondaries: Vec<Vec<u8>>,
-    /// Other transactions that were rolled back on this key while it was locked, and whose rollback the commit record
-    /// of this lock could overwrite.
+    /// Other transactions that were rolled back on this key while it was locked, whose rollback this lock's commit
+    /// record could overwrite.
     pub(super) rollbacks: Vec<u64>,
-    /// Of a pessimistic lock: it was taken although the key had a newer version, so it may be a stale request's.
+    /// On a pessimistic lock: it was taken although the key had a newer version, so a stale request may have taken it.
     pub(super) locked_with_conflict: bool,
-    /// Not zero: the number of the flush that wrote it, of a transaction that is written bit by bit.
+    /// If not zero, the number of the flush that wrote it, for a transaction written piece by piece.
     pub(super) generation: u64,
-    /// Of a pessimistic lock: only the leader knows it, so it goes with the leader.
+    /// On a pessimistic lock: only the leader knows it, so it is lost with the leader.
     pub(super) in_memory: bool,
 }
 
@@ -66,7 +66,7 @@ impl Lock {
         self.kind == LockKind::Pessimistic
     }
 
-    /// Whether the value to be put has a record of its own.
+    /// Whether the value to put has a record of its own.
     pub(super) fn has_long_value(&self) -> bool {
         self.kind == LockKind::Put && self.short_value.is_none()
     }
@@ -76,7 +76,7 @@ impl Lock {
         physical(self.start_ts).saturating_add(self.ttl) < physical(now)
     }
 
-    /// The lock as it is told to clients.
+    /// The lock as clients see it.
     pub(super) fn info(&self, key: &[u8]) -> LockInfo {
         LockInfo {
             primary_lock: self.primary.clone(),
@@ -93,7 +93,7 @@ impl Lock {
         }
     }
 
-    /// The lock as `MvccGetByKey` tells of it.
+    /// The lock as `MvccGetByKey` reports it.
     pub(super) fn mvcc(&self) -> MvccLock {
         MvccLock {
             r#type: self.op().into(),
@@ -114,30 +114,30 @@ impl Lock {
     }
 }
 
-/// What a write record says of its transaction.
+/// What a write record says about its transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum WriteKind {
     Put,
     Delete,
     /// Committed without changing the key.
     Lock,
-    /// The transaction must not be committed any more.
+    /// The transaction must no longer be committed.
     Rollback,
 }
 
-/// A write record; it stands at the commit timestamp of its transaction, a rollback at the start timestamp.
+/// A write record. It stands at its transaction's commit timestamp; a rollback, at the start timestamp.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Write {
     pub(super) kind: WriteKind,
     pub(super) start_ts: u64,
     pub(super) short_value: Option<Vec<u8>>,
-    /// Of a rollback: it must not be dropped when a newer rollback comes.
+    /// On a rollback: a newer rollback must not drop it.
     pub(super) protected: bool,
-    /// Another transaction, whose start timestamp is this record's commit timestamp, is rolled back.
+    /// Another transaction, which started at this record's commit timestamp, is rolled back.
     pub(super) has_overlapped_rollback: bool,
-    /// Set when the record was written anew for an overlapped rollback: the commit timestamp of the next version at that
-    /// time, or zero if there was none. Where a collection of garbage has dropped that version and this record came back,
-    /// it must not be read as the latest.
+    /// Set when the record was rewritten for an overlapped rollback: the commit timestamp of the next version at that
+    /// time, or zero if there was none. If garbage collection has dropped that version and this record came back, it
+    /// must not be read as the latest.
     pub(super) gc_fence: Option<u64>,
 }
 
@@ -147,7 +147,7 @@ impl Write {
         Self { kind, start_ts, short_value: None, protected, has_overlapped_rollback: false, gc_fence: None }
     }
 
-    /// The record that commits a lock; a pessimistic one has none.
+    /// The record that commits a lock; a pessimistic lock has none.
     pub(super) fn commit(lock: &Lock, commit_ts: u64) -> Self {
         let kind = match lock.kind {
             LockKind::Put => WriteKind::Put,
@@ -168,7 +168,7 @@ impl Write {
         self.kind != WriteKind::Rollback
     }
 
-    /// Whether the record, standing at `timestamp`, says that the transaction started there is rolled back.
+    /// Whether the record, standing at `timestamp`, says that the transaction with this start is rolled back.
     pub(super) fn rolls_back(&self, timestamp: u64, start_ts: u64) -> bool {
         timestamp == start_ts && (self.kind == WriteKind::Rollback || self.has_overlapped_rollback)
     }
@@ -182,17 +182,17 @@ impl Write {
         self.kind == WriteKind::Put && self.short_value.is_none()
     }
 
-    /// Whether the record, found as the latest by a read at `read_ts`, is not fenced off by a version that is gone.
+    /// Whether the record, the latest that a read at `read_ts` finds, is not fenced off by a lost version.
     pub(super) fn is_valid_at(&self, read_ts: u64) -> bool {
         self.gc_fence.is_none_or(|fence| fence == 0 || fence > read_ts)
     }
 
-    /// Whether a newer version fences it off; the latest record of a key is then a leftover.
+    /// Whether a newer version fences it off; then, as the latest record of a key, it is a leftover.
     pub(super) fn is_fenced(&self) -> bool {
         self.gc_fence.is_some_and(|fence| fence != 0)
     }
 
-    /// The record as `MvccGetByKey` tells of it.
+    /// The record as `MvccGetByKey` reports it.
     pub(super) fn mvcc(&self, commit_ts: u64) -> MvccWrite {
         let kind = match self.kind {
             WriteKind::Put => Op::Put,

@@ -1,4 +1,4 @@
-//! Finding the locks of transactions whose fate is known, and carrying it out
+//! Finds the locks of transactions whose fate is known, and settles them accordingly
 //! (`src/storage/txn/commands/resolve_lock*.rs`).
 
 use std::collections::HashMap;
@@ -13,7 +13,7 @@ use super::rollback::{Protection, roll_back_key};
 use super::scope::Scope;
 use super::state::State;
 
-/// So many locks are resolved together, each time all or none.
+/// This many locks are resolved together, all or none.
 const BATCH: usize = 256;
 
 /// Commits or rolls back the named keys, or all locks that one or several transactions have in the region.
@@ -23,7 +23,7 @@ pub(super) fn resolve_lock(state: &mut State, scope: Scope<'_>, request: &Resolv
             resolve_region(state, scope, &request.txn_infos.iter().map(|info| (info.txn, info.status)).collect())
         }
         (true, start_ts) => resolve_region(state, scope, &HashMap::from([(start_ts, request.commit_version)])),
-        // TiKV ends the process at such a request.
+        // TiKV aborts at such a request.
         (false, 0) => Err(Failure::Invalid("keys to resolve without a start version".to_owned())),
         (false, start_ts) => resolve_keys(state, scope, &request.keys, start_ts, request.commit_version),
     };
@@ -46,8 +46,8 @@ fn resolve_keys(state: &mut State, scope: Scope<'_>, keys: &[Vec<u8>], start_ts:
     Ok(())
 }
 
-/// Resolves the locks of a region by the commit timestamps of their transactions. Pessimistic locks that only the leader
-/// has are not found so.
+/// Resolves a region's locks by the commit timestamps of their transactions. This doesn't find pessimistic locks that
+/// only the leader has.
 fn resolve_region(state: &mut State, scope: Scope<'_>, fates: &HashMap<u64, u64>) -> Result<()> {
     let range = KeyRange::of_region(scope.region);
     let locks: Vec<(Vec<u8>, Lock)> = state
@@ -77,7 +77,7 @@ fn resolve_region(state: &mut State, scope: Scope<'_>, fates: &HashMap<u64, u64>
     Ok(())
 }
 
-/// The locks within the region and the given keys that were taken no later than `max_version`; a limit of zero is none.
+/// The locks within the region and the given keys taken at or before `max_version`; a limit of zero means no limit.
 pub(super) fn scan_lock(state: &mut State, scope: Scope<'_>, request: &ScanLockRequest) -> ScanLockResponse {
     state.note_read(scope.store, request.max_version);
     let range = KeyRange::new(&request.start_key, &request.end_key).within(&KeyRange::of_region(scope.region));

@@ -1,4 +1,4 @@
-//! Rollback: the lock goes, and a record keeps a late prewrite or commit of the transaction out
+//! Rollback: the lock goes, and a record keeps out a late prewrite or commit of the transaction
 //! (`src/storage/txn/actions/cleanup.rs` and `check_txn_status.rs`).
 
 use tito_tikv_proto::kvrpcpb::{
@@ -19,8 +19,8 @@ use super::state::State;
 
 /// Whether later rollbacks of other transactions may drop this one's record.
 ///
-/// They may if nobody needs it: a prewrite that comes late takes a lock then, which is cleaned up like that of a
-/// crashed client, because the primary's record is still there.
+/// They may if nobody needs it: a late prewrite then takes a lock, which is cleaned up like that of a crashed client,
+/// because the primary's record is still there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Protection {
     Protected,
@@ -33,7 +33,7 @@ impl Protection {
     }
 }
 
-/// Rolls back all keys of the request or, if one is committed, none.
+/// Rolls back all keys of the request, or none if one is committed.
 pub(super) fn batch_rollback(
     state: &mut State,
     scope: Scope<'_>,
@@ -49,10 +49,10 @@ pub(super) fn batch_rollback(
     BatchRollbackResponse { error: error_of(result), ..BatchRollbackResponse::default() }
 }
 
-/// Rolls back one key whose lock has expired; one that is committed is told by its commit timestamp.
+/// Rolls back one key whose lock has expired; for a committed key, reports the commit timestamp.
 pub(super) fn cleanup(state: &mut State, scope: Scope<'_>, request: &CleanupRequest) -> CleanupResponse {
     let start_ts = request.start_version;
-    // No commit timestamp that is calculated may overwrite the record that is going to be written.
+    // No calculated commit timestamp may overwrite the record about to be written.
     state.note_read(scope.store, start_ts);
     let mut changes = Changes::default();
     let (key, now) = (&request.key, request.current_ts);
@@ -68,8 +68,8 @@ pub(super) fn cleanup(state: &mut State, scope: Scope<'_>, request: &CleanupRequ
     }
 }
 
-/// Takes pessimistic locks away that were taken no later than `for_update_ts`; leaves no record. Without keys it is all
-/// locks of the transaction in the region (since 7.5; `src/storage/txn/commands/pessimistic_rollback_read_phase.rs`).
+/// Removes pessimistic locks taken at or before `for_update_ts`; leaves no record. Without keys, it removes all the
+/// transaction's locks in the region (since 7.5; `src/storage/txn/commands/pessimistic_rollback_read_phase.rs`).
 pub(super) fn pessimistic_rollback(
     state: &mut State,
     scope: Scope<'_>,
@@ -92,7 +92,7 @@ pub(super) fn pessimistic_rollback(
     PessimisticRollbackResponse::default()
 }
 
-/// Rolls back one key; with a `now` that is not zero, only if the lock has expired by then.
+/// Rolls back one key; with a non-zero `now`, only if the lock has expired by then.
 pub(super) fn roll_back_key(
     state: &State,
     scope: Scope<'_>,
@@ -119,7 +119,7 @@ pub(super) fn roll_back_key(
     }
 }
 
-/// Takes a transaction's lock away and records the rollback; `collapse` drops the record of an earlier one.
+/// Removes a transaction's lock and records the rollback; `collapse` drops the record of an earlier one.
 pub(super) fn roll_back_lock(
     state: &State,
     scope: Scope<'_>,
@@ -131,7 +131,7 @@ pub(super) fn roll_back_lock(
     let outcome = state.outcome(key, lock.start_ts);
     match outcome {
         Outcome::Committed { commit_ts } => {
-            // TiKV ends the process here ("txn record found but not expected").
+            // TiKV aborts here ("txn record found but not expected").
             return Err(Failure::Committed { start_ts: lock.start_ts, commit_ts, key: key.to_vec() });
         }
         Outcome::RolledBack => {}
@@ -139,7 +139,7 @@ pub(super) fn roll_back_lock(
             if lock.has_long_value() {
                 changes.delete_value(key, lock.start_ts);
             }
-            // Only the primary's record decides. Of an optimistic transaction it is protected since 8.0.
+            // Only the primary's record decides. For an optimistic transaction, it is protected since 8.0.
             let decides = lock.primary == key && (lock.for_update_ts != 0 || scope.version >= TikvVersion::V8_5);
             put_rollback(changes, key, lock.start_ts, decides || lock.generation > 0, outcome.overlapped());
             if collapse {
@@ -151,7 +151,7 @@ pub(super) fn roll_back_lock(
     Ok(())
 }
 
-/// Records the rollback of a transaction that has neither lock nor record on the key, where `other` has a lock.
+/// Records the rollback of a transaction with neither lock nor record on the key, where `other` has a lock.
 pub(super) fn roll_back_missing(
     state: &State,
     changes: &mut Changes,
@@ -170,7 +170,7 @@ pub(super) fn roll_back_missing(
     put_rollback(changes, key, start_ts, protection.is_protected(), overlapped);
 }
 
-/// Writes a rollback record; where a commit record stands in its place, a protected one is marked in that.
+/// Writes a rollback record; if a commit record stands in its place, a protected rollback is marked in that.
 pub(super) fn put_rollback(
     changes: &mut Changes,
     key: &[u8],
@@ -188,8 +188,8 @@ pub(super) fn put_rollback(
     }
 }
 
-/// Drops the newest record before `start_ts` if it is a rollback that nobody needs: a key on which transactions are
-/// rolled back again and again would grow otherwise.
+/// Drops the newest record before `start_ts` if it is a rollback that nobody needs: otherwise, a key on which
+/// transactions are rolled back repeatedly would keep growing.
 pub(super) fn collapse_rollback(state: &State, changes: &mut Changes, key: &[u8], start_ts: u64) {
     if let Some((at, write)) = state.history(key).at_or_before(start_ts).next()
         && write.kind == WriteKind::Rollback
@@ -199,10 +199,10 @@ pub(super) fn collapse_rollback(state: &State, changes: &mut Changes, key: &[u8]
     }
 }
 
-/// Notes a rollback in another transaction's lock, whose commit record could come to stand in the rollback's place
+/// Marks a rollback in another transaction's lock, whose commit record could come to stand in the rollback's place
 /// (`mark_rollback_on_mismatching_lock` in `src/storage/mvcc/txn.rs`).
 ///
-/// Only a calculated commit timestamp can be another transaction's start timestamp.
+/// Only a calculated commit timestamp can equal another transaction's start timestamp.
 pub(super) fn mark_rollback_in_lock(changes: &mut Changes, key: &[u8], start_ts: u64, other: Option<&Lock>) {
     if let Some(lock) = other
         && lock.use_async_commit

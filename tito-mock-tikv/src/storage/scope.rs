@@ -1,22 +1,22 @@
-//! Where a request is carried out, and by which rules.
+//! Where a request is carried out, and under which rules.
 
 use crate::range::RegionRange;
 use crate::version::TikvVersion;
 
-/// What a store knows when it carries out a request, besides the records.
+/// What a store knows, besides the records, when it carries out a request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Scope<'a> {
-    /// The store, each of which has a `max_ts` of its own.
+    /// The store; each has a `max_ts` of its own.
     pub(crate) store: u64,
     /// The region that the request was checked for.
     pub(crate) region: &'a RegionRange,
-    /// Whether the store has asked PD for the time since it leads the region. While it has not, somebody may have read
-    /// from the leader before at a timestamp that this store has not seen.
+    /// Whether the store has asked PD for the time since it became the region's leader. Until then, somebody may have
+    /// read from the previous leader at a timestamp that this store has not seen.
     pub(crate) max_ts_synced: bool,
-    /// The version whose rules hold.
+    /// The version whose rules apply.
     pub(crate) version: TikvVersion,
     /// The time in seconds since the epoch, for raw calls; zero for others.
     pub(crate) now: u64,
-    /// Whether pessimistic locks are kept by the leader only (`pessimistic-txn.in-memory`).
+    /// Whether only the leader keeps pessimistic locks (`pessimistic-txn.in-memory`).
     pub(crate) in_memory_locks: bool,
 }

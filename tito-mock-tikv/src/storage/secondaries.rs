@@ -1,5 +1,5 @@
-//! Whether a transaction with async commit is committed, by its secondary keys: it is as soon as all are prewritten
-//! (`src/storage/txn/commands/check_secondary_locks.rs`).
+//! Whether a transaction with async commit is committed, judging by its secondary keys: it is as soon as all are
+//! prewritten (`src/storage/txn/commands/check_secondary_locks.rs`).
 
 use tito_tikv_proto::kvrpcpb::{CheckSecondaryLocksRequest, CheckSecondaryLocksResponse, LockInfo};
 
@@ -62,7 +62,7 @@ fn status(state: &State, changes: &mut Changes, key: &[u8], start_ts: u64) -> Se
             if own.is_none() {
                 mark_rollback_in_lock(changes, key, start_ts, state.lock(key));
             }
-            // Protected: were the record dropped, a late lock and prewrite could succeed and the transaction count as
+            // Protected: without the record, a late lock and prewrite could succeed and the transaction count as
             // committed.
             put_rollback(changes, key, start_ts, true, overlapped);
             collapse_rollback(state, changes, key, start_ts);

@@ -11,8 +11,8 @@ use super::records::{Lock, LockKind};
 use super::scope::Scope;
 use super::state::State;
 
-/// How many versions a scan backwards goes over one by one before it seeks (`REVERSE_SEEK_BOUND`); what it then jumps
-/// over is not checked for being newer.
+/// How many versions a backward scan steps through before it seeks (`REVERSE_SEEK_BOUND`). The versions that it skips
+/// are not checked for being newer.
 const BACKWARD_STEPS: usize = 16;
 
 /// What a request wants to see.
@@ -23,13 +23,13 @@ pub(super) struct Snapshot<'a> {
     resolved: &'a [u64],
     /// Transactions known to be committed at `version`: their locks are read like commits.
     committed: &'a [u64],
-    /// Whether the commit timestamp is asked for, which a lock does not have.
+    /// Whether the request asks for the commit timestamp, which a lock does not have.
     needs_commit_ts: bool,
-    /// Whether the reader is fine with what the store has known for long, and keeps nobody from committing earlier.
+    /// Whether the reader accepts what the store has known for long, and keeps nobody from committing earlier.
     stale: bool,
 }
 
-/// A value, and its commit timestamp if that was asked for, else zero.
+/// A value, and its commit timestamp if requested, else zero.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Found<'h> {
     pub(super) value: &'h [u8],
@@ -52,14 +52,14 @@ impl<'a> Snapshot<'a> {
         }
     }
 
-    /// Notes the read, so that nothing is committed below it any more.
+    /// Records the read, so that nothing is committed below it any more.
     pub(super) fn note(&self, state: &mut State, scope: Scope<'_>) {
         if !self.stale {
             state.note_read(scope.store, self.version);
         }
     }
 
-    /// The value of a key, given its lock and its history.
+    /// The value of a key, given its lock and history.
     pub(super) fn value<'h>(
         &self,
         key: &[u8],
@@ -77,7 +77,7 @@ impl<'a> Snapshot<'a> {
         Ok(self.version(history))
     }
 
-    /// The same for a scan backwards, which goes from the oldest version on and so meets another newer one first.
+    /// The same for a backward scan, which starts at the oldest version and so meets a different newer one first.
     pub(super) fn value_backwards<'h>(
         &self,
         key: &[u8],
@@ -101,7 +101,7 @@ impl<'a> Snapshot<'a> {
         Some(Found { value: history.value_of(write), commit_ts })
     }
 
-    /// What the lock says: `None` that it doesn't matter, or else what it lets read, which can be nothing.
+    /// What the lock allows: `None` if it doesn't matter, or else what can be read, which may be nothing.
     fn through_lock<'h>(
         &self,
         key: &[u8],
@@ -137,15 +137,16 @@ impl<'a> Snapshot<'a> {
         Ok(Some(value.map(|value| Found { value, commit_ts: 0 })))
     }
 
-    /// Whether a reader of a snapshot has to know first what becomes of a lock.
+    /// Whether a reader of a snapshot first has to know what becomes of a lock.
     fn is_blocked_by(&self, key: &[u8], lock: &Lock) -> bool {
-        // With `u64::MAX` a transaction reads its one key and wants whatever is committed, and nobody can have seen a
-        // commit whose primary is still locked. With async commit it may be committed although it is locked.
+        // With `u64::MAX`, a transaction reads its only key and wants whatever is committed. If the primary is still
+        // locked, nobody can have seen a commit, except with async commit, which may be committed although it is
+        // locked.
         let reads_latest = self.version == u64::MAX && lock.primary == key && !lock.use_async_commit;
         lock.start_ts <= self.version && lock.min_commit_ts <= self.version && !reads_latest
     }
 
-    /// As in TiKV the key is told in its encoded form, with the timestamp.
+    /// As in TiKV, the key is reported in its encoded form, with the timestamp.
     fn newer_version(&self, key: &[u8], at: u64) -> Failure {
         let mut encoded = codec::encode(key);
         encoded.extend_from_slice(&(!at).to_be_bytes());

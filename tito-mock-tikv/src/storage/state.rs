@@ -1,4 +1,4 @@
-//! Everything that the storage holds, and the one place where it changes.
+//! Everything that the storage holds, and the one place that changes it.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -12,19 +12,19 @@ use super::raw::RawState;
 use super::records::Lock;
 use super::waiting::{Released, Waiting};
 
-/// How many committed transactions are remembered to recognise a late prewrite. TiKV keeps them for 30 seconds and no
-/// longer than its cache has room (`src/storage/txn/txn_status_cache.rs`).
+/// How many committed transactions are remembered to recognise a late prewrite. TiKV keeps them for 30 seconds, but
+/// only while its cache has room (`src/storage/txn/txn_status_cache.rs`).
 const KNOWN_COMMITS: usize = 1 << 16;
 
-/// The records by key, as the client names it.
+/// The records by key, as the client names the key.
 #[derive(Debug, Default)]
 pub(super) struct State {
     locks: BTreeMap<Vec<u8>, Lock>,
     histories: BTreeMap<Vec<u8>, History>,
-    /// By store, the newest timestamp at which anything was read there. A commit timestamp that is calculated by the
-    /// store, for async commit and one-phase commit, must be above it, or a snapshot would change after it was served.
+    /// The newest timestamp at which anything was read, by store. A commit timestamp that the store calculates, for
+    /// async and one-phase commit, must be above it, or a snapshot would change after it was served.
     max_ts: HashMap<u64, u64>,
-    /// The commit timestamps of transactions that a store has lately seen committed, by store and start timestamp.
+    /// The commit timestamps of transactions that a store has recently seen committed, by store and start timestamp.
     known_commits: BTreeMap<(u64, u64), u64>,
     pub(super) waiting: Waiting,
     pub(super) raw: RawState,
@@ -52,7 +52,7 @@ impl State {
         self.max_ts.get(&store).copied().unwrap_or(0)
     }
 
-    /// Notes a read. `u64::MAX` reads the latest version, whichever it is, and binds nobody.
+    /// Records a read. `u64::MAX` reads the latest version, whichever it is, and constrains nobody.
     pub(super) fn note_read(&mut self, store: u64, timestamp: u64) {
         if timestamp != u64::MAX {
             let max_ts = self.max_ts.entry(store).or_default();
@@ -85,7 +85,7 @@ impl State {
         range.bounds().map(|bounds| self.histories.range::<[u8], _>(bounds)).into_iter().flatten()
     }
 
-    /// Makes changes and wakes those who wait for a lock that goes.
+    /// Makes changes and wakes those who wait for a removed lock.
     pub(super) fn apply(&mut self, changes: Changes) {
         for change in changes.into_iter() {
             match change {
@@ -118,7 +118,7 @@ impl State {
         }
     }
 
-    /// Drops the versions that no read at `safe_point` or later needs.
+    /// Drops the versions that no read at or after `safe_point` needs.
     pub(super) fn collect_garbage(&mut self, range: &KeyRange, safe_point: u64) {
         let Some(bounds) = range.bounds() else { return };
         let mut emptied = Vec::new();
@@ -150,7 +150,7 @@ impl State {
         }
     }
 
-    /// Drops the locks in a range that only the leader had, as it is gone.
+    /// Drops the locks in a range that only the leader had, since the leader is gone.
     pub(super) fn lose_locks_in_memory(&mut self, range: &KeyRange) {
         self.drop_locks(range, |lock| lock.in_memory);
     }

@@ -1,4 +1,5 @@
-//! What others learn, and decide, of a transaction by its primary key (`src/storage/txn/actions/check_txn_status.rs`).
+//! What others can learn, and decide, about a transaction through its primary key
+//! (`src/storage/txn/actions/check_txn_status.rs`).
 
 use tito_tikv_proto::kvrpcpb::{
     Action, CheckTxnStatusRequest, CheckTxnStatusResponse, TxnHeartBeatRequest, TxnHeartBeatResponse,
@@ -12,13 +13,13 @@ use super::rollback::{Protection, roll_back_lock, roll_back_missing};
 use super::scope::Scope;
 use super::state::State;
 
-/// Tells whether a transaction is committed, rolled back or going on, and rolls it back if its time is over.
+/// Reports whether a transaction is committed, rolled back or in progress, and rolls it back if it has expired.
 pub(super) fn check_txn_status(
     state: &mut State,
     scope: Scope<'_>,
     request: &CheckTxnStatusRequest,
 ) -> CheckTxnStatusResponse {
-    // Once the caller knows the status it reads, so the transaction must not be committed below any of these.
+    // Once the caller knows the status, it reads, so the transaction must not be committed below any of these.
     for timestamp in [request.lock_ts, request.caller_start_ts, request.current_ts] {
         state.note_read(scope.store, timestamp);
     }
@@ -57,14 +58,14 @@ fn check(
         return Ok(response);
     }
     if lock.use_async_commit && !request.force_sync_commit {
-        // It may be committed without anything in this lock saying so: the secondaries decide.
+        // It may be committed without a sign of it in this lock: the secondaries decide.
         return Ok(uncommitted(lock, Action::NoAction));
     }
     if lock.is_pessimistic()
         && lock.locked_with_conflict
         && let Some(response) = determined(state, request)
     {
-        // A lock that was forced by a request that came late, after the transaction had ended.
+        // A late request forced this lock after the transaction had ended.
         changes.delete_lock(key);
         return Ok(response);
     }
@@ -79,14 +80,13 @@ fn check(
     Ok(push(changes, request, lock))
 }
 
-/// Moves the lowest commit timestamp of a transaction beyond the caller's snapshot, so that its locks don't matter to
-/// that.
+/// Moves a transaction's lowest commit timestamp beyond the caller's snapshot, so that its locks don't matter to that.
 fn push(changes: &mut Changes, request: &CheckTxnStatusRequest, lock: &Lock) -> CheckTxnStatusResponse {
     let caller = request.caller_start_ts;
-    // Reads the latest: nothing to push, and the lock doesn't matter to it, being uncommitted.
+    // The caller reads the latest version: nothing to push, and the lock doesn't matter, since it is uncommitted.
     let reads_latest = caller == u64::MAX;
     let mut lock = lock.clone();
-    // Zero means that the client doesn't know of pushed timestamps.
+    // Zero means that the client knows nothing of pushed timestamps.
     if lock.min_commit_ts != 0 && !reads_latest && caller >= lock.min_commit_ts {
         lock.min_commit_ts = caller.saturating_add(1).max(request.current_ts);
         changes.put_lock(&request.primary_key, lock.clone());
@@ -133,13 +133,13 @@ fn answer(action: Action) -> CheckTxnStatusResponse {
     CheckTxnStatusResponse { action: action.into(), ..CheckTxnStatusResponse::default() }
 }
 
-/// The lock is told under the key that it names as the primary, whichever was asked for.
+/// Reports the lock under the key that it names as the primary, whichever was asked for.
 fn uncommitted(lock: &Lock, action: Action) -> CheckTxnStatusResponse {
     CheckTxnStatusResponse { lock_ttl: lock.ttl, lock_info: Some(lock.info(&lock.primary)), ..answer(action) }
 }
 
-/// Makes a primary's lock live longer, never shorter (`src/storage/txn/commands/txn_heart_beat.rs`). Of a transaction
-/// that is flushed bit by bit (since 8.0) it also raises the lowest commit timestamp.
+/// Makes a primary's lock live longer, never shorter (`src/storage/txn/commands/txn_heart_beat.rs`). For a transaction
+/// that is flushed piece by piece (since 8.0), it also raises the lowest commit timestamp.
 pub(super) fn txn_heart_beat(state: &mut State, request: &TxnHeartBeatRequest) -> TxnHeartBeatResponse {
     let (key, start_ts) = (&request.primary_lock, request.start_version);
     let Some(lock) = state.lock_of(key, start_ts) else {

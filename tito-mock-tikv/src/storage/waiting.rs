@@ -1,4 +1,4 @@
-//! Requests that wait for a lock to go.
+//! Requests that wait for a lock to be removed.
 
 use std::collections::HashMap;
 
@@ -10,7 +10,7 @@ use super::deadlock::{WaitForGraph, key_hash};
 use super::failure::Failure;
 use super::records::Lock;
 
-/// The lock that went: its transaction, and its commit timestamp or zero if it was not committed.
+/// The removed lock: its transaction, and its commit timestamp or zero if it was not committed.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Released {
     pub(super) start_ts: u64,
@@ -32,7 +32,7 @@ struct Waiter {
     wake: oneshot::Sender<Released>,
 }
 
-/// A place among those who wait; whoever has it gives it back by [`Waiting::leave`].
+/// A place in the queue; whoever has it returns it with [`Waiting::leave`].
 #[derive(Debug)]
 pub(super) struct Ticket {
     id: u64,
@@ -41,7 +41,7 @@ pub(super) struct Ticket {
 }
 
 impl Waiting {
-    /// Waits for a key on behalf of a transaction; a deadlock that this would be is the error.
+    /// Waits for a key on behalf of a transaction. The error is the deadlock that this would cause.
     pub(super) fn enter(
         &mut self,
         key: &[u8],
@@ -88,12 +88,12 @@ impl Waiting {
 
     /// Wakes all who wait for a key.
     ///
-    /// TiKV wakes the oldest transaction first and the others a little later; which of them is the next to get the lock
-    /// is left to chance there as well.
+    /// TiKV wakes the oldest transaction first and the others a little later; which of them gets the lock next is left
+    /// to chance there too.
     pub(super) fn wake(&mut self, key: &[u8], released: Released) {
         for waiter in self.waiters.remove(key).unwrap_or_default() {
             self.graph.remove(waiter.id, waiter.start_ts);
-            // One that has just given up needs no news.
+            // A request that has just given up needs no news.
             let _ = waiter.wake.send(released);
         }
     }

@@ -1,4 +1,4 @@
-//! The stream of commands that clients put together (`handle_cmd!` in `src/server/service/kv.rs`).
+//! The stream in which clients batch commands (`handle_cmd!` in `src/server/service/kv.rs`).
 use std::pin::Pin;
 
 use futures::stream::{self, Stream, StreamExt, TryStreamExt};
@@ -14,15 +14,15 @@ use crate::shared::Verdict;
 
 pub(super) type BatchStream = Pin<Box<dyn Stream<Item = Result<BatchCommandsResponse, Status>> + Send>>;
 
-/// How many commands of a stream are under way at once; more have to wait.
+/// How many commands of a stream run at a time; more have to wait.
 const AT_ONCE: usize = 1024;
 
-/// How many answers go together at most.
+/// The largest number of answers in one message.
 const TOGETHER: usize = 128;
 
 impl StoreService {
-    /// Answers the commands of a stream each when it is done, which need not be their order. A command that fails by
-    /// gRPC's means ends the stream, as there is no other way to say so.
+    /// Answers each command of a stream when it is done, in any order. A command that fails with a gRPC status ends the
+    /// stream, since there is no other way to report it.
     pub(super) fn answer_batches(&self, batches: Streaming<BatchCommandsRequest>) -> BatchStream {
         let service = self.clone();
         let commands = batches
@@ -94,7 +94,7 @@ impl StoreService {
     }
 }
 
-/// One message of the answers that are ready, and then the failure if there is one.
+/// One message with the answers that are ready, then the failure if there is one.
 fn together(answers: Vec<Result<(u64, Answer), Status>>) -> Vec<Result<BatchCommandsResponse, Status>> {
     let mut response = BatchCommandsResponse::default();
     let mut failed = None;

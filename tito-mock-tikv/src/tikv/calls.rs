@@ -1,4 +1,4 @@
-//! A store's calls, each with what the storage does for it.
+//! A store's calls, and what the storage does for each.
 use tito_tikv_proto::kvrpcpb::*;
 use tito_tikv_proto::tikvpb::BatchCommandsRequest;
 use tito_tikv_proto::tikvpb::tikv_server::Tikv;

@@ -8,7 +8,7 @@ use tito_tikv_proto::kvrpcpb::*;
 pub(super) trait RegionRequest: Clone + Send + Sync + 'static {
     type Response: RegionResponse;
 
-    /// Whether the request is of the raw calls, whose keys are not encoded in boundaries.
+    /// Whether this is a raw request, whose keys are not encoded in boundaries.
     const RAW: bool;
 
     fn context(&self) -> &Context;
@@ -16,10 +16,10 @@ pub(super) trait RegionRequest: Clone + Send + Sync + 'static {
     /// The keys that have to be in the region.
     fn keys(&self) -> Vec<&[u8]>;
 
-    /// The end of a range that has to be in the region. Scans have none, as they stop at its boundary.
+    /// The end of a range that has to be in the region. Scans have none, since they stop at the region's boundary.
     fn end(&self) -> Option<&[u8]>;
 
-    /// How the keys compare with boundaries: those of the raw calls too are encoded in keyspaces.
+    /// How the keys compare with boundaries: in keyspaces, raw keys are encoded as well.
     fn key_form(&self) -> KeyForm {
         let plain = Self::RAW && self.context().api_version() != ApiVersion::V2;
         if plain { KeyForm::Plain } else { KeyForm::Encoded }
@@ -30,7 +30,7 @@ pub(super) trait RegionResponse: Default + Send + 'static {
     fn of_region_error(error: errorpb::Error) -> Self;
 }
 
-/// A request without a context gets this one, and by it the answer that there is no store 0.
+/// The context of a request without one. The answer is then that there is no store 0.
 static NO_CONTEXT: LazyLock<Context> = LazyLock::new(Context::default);
 
 macro_rules! requests {

@@ -31,7 +31,8 @@ impl StoreService {
         StoreService { shared, store_id, connections }
     }
 
-    /// The way of every call: a fault may strike it, and what the store has got it carries out, whatever the client does.
+    /// The path of every call: a fault may strike it, and the store carries out what it has received, whatever the
+    /// client does.
     async fn run<Q, S, F>(
         &self,
         rpc: Rpc,
@@ -60,7 +61,7 @@ impl StoreService {
         let (service, verdict_there) = (self.clone(), verdict.clone());
         self.shared.tasks.spawn(async move {
             service.shared.wait(wait).await;
-            // Nobody may be waiting any more.
+            // Perhaps nobody is waiting any more.
             let _ = answer.send(act(service, request, verdict_there).await);
         });
         if is_given_up {
@@ -72,7 +73,7 @@ impl StoreService {
         }
     }
 
-    /// The way of nearly every call.
+    /// The path of nearly every call.
     pub(super) async fn serve<Q: RegionRequest>(
         &self,
         rpc: Rpc,
@@ -93,7 +94,7 @@ impl StoreService {
     ) -> Q::Response {
         self.shared.sync_max_ts(self.store_id, request.context().region_id);
         let now = if Q::RAW { self.shared.oracle.now() / 1000 } else { 0 };
-        // The topology is held until the storage has answered: a split or merge comes before or after the call.
+        // Hold the topology until the storage has answered: a split or merge comes before or after the call.
         let topology = self.shared.topology();
         match self.admit(&topology, request, verdict) {
             Ok(region) => {
@@ -117,7 +118,7 @@ impl StoreService {
         Scope { store: self.store_id, region: range, max_ts_synced, version, now: 0, in_memory_locks }
     }
 
-    /// The answer that a fault wants.
+    /// The answer that a fault demands.
     fn injected<Q: RegionRequest>(&self, fault: &Fault, topology: &Topology, request: &Q) -> Option<Q::Response> {
         let error = fault.region_error(topology, &self.struck(request));
         error.map(|error| Q::Response::of_region_error(*error))
@@ -140,7 +141,7 @@ impl StoreService {
         request: &Q,
         verdict: &Verdict,
     ) -> Result<&'a Region, RegionError> {
-        // A result that is not known may be there.
+        // A request with an undetermined result may have taken effect.
         if let Verdict::Answer(fault) = verdict
             && *fault != (Fault::UndeterminedResult { applied: true })
             && let Some(error) = fault.region_error(topology, &self.struck(request))
@@ -166,7 +167,7 @@ impl StoreService {
             Rpc::KvPessimisticLock,
             request,
             move |service: Self, request: Arc<PessimisticLockRequest>, verdict: Verdict| async move {
-                // The topology is not held while the request waits, which must not block splits and merges.
+                // Don't hold the topology while the request waits: that would block splits and merges.
                 let admit = |act: &mut dyn FnMut(Scope<'_>)| {
                     let topology = service.shared.topology();
                     match service.admit(&topology, &*request, &verdict) {
@@ -189,7 +190,7 @@ impl StoreService {
         .await
     }
 
-    /// Addressed to the store, so there is no region to check.
+    /// The request goes to the store, so there is no region to check.
     pub(super) async fn destroy_range(
         &self,
         request: Request<UnsafeDestroyRangeRequest>,
@@ -219,7 +220,7 @@ impl StoreService {
     ) -> Result<Response<SplitRegionResponse>, Status> {
         let request = request.map(|mut request| {
             if request.split_keys.is_empty() && !request.split_key.is_empty() {
-                // The field of older clients.
+                // Older clients use this field.
                 request.split_keys.push(std::mem::take(&mut request.split_key));
             }
             request
@@ -247,7 +248,7 @@ impl StoreService {
         .await
     }
 
-    /// A call that there is since 8.0.
+    /// A call that exists since 8.0.
     pub(super) async fn serve_flush<Q: RegionRequest>(
         &self,
         rpc: Rpc,
@@ -260,7 +261,7 @@ impl StoreService {
         self.serve(rpc, request, answer).await
     }
 
-    /// Versions are collected by PD's safe point only (`fn kv_gc` in `src/server/service/kv.rs`, since 5.0).
+    /// Only PD's safe point makes TiKV collect versions (`fn kv_gc` in `src/server/service/kv.rs`, since 5.0).
     pub(super) async fn gc(&self, request: Request<GcRequest>) -> Result<Response<GcResponse>, Status> {
         let region_id = request.get_ref().context.as_ref().map_or(0, |context| context.region_id);
         let verdict = self.shared.arrive(Rpc::KvGc, &[], &self.connections).await?;
@@ -284,7 +285,7 @@ fn split_response(regions: Vec<metapb::Region>) -> SplitRegionResponse {
     SplitRegionResponse { left, right, regions, ..SplitRegionResponse::default() }
 }
 
-/// The region's part of the key space in the form of the request's own keys for raw calls, in PD's form for the others.
+/// The region's range: in the form of the request's own keys for raw calls, otherwise in PD's form.
 fn range_for<'a, Q: RegionRequest>(request: &Q, region: &'a Region) -> Cow<'a, RegionRange> {
     if !Q::RAW || request.key_form() == KeyForm::Plain {
         return Cow::Borrowed(&region.range);

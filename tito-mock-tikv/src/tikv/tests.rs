@@ -1,4 +1,4 @@
-//! What a store answers to requests that the client does not make.
+//! What a store answers to requests that the client doesn't make.
 #![allow(clippy::unwrap_used)]
 use std::net::SocketAddr;
 use std::sync::Arc;

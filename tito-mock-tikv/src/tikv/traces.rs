@@ -1,8 +1,9 @@
-//! What a real server answered, played here: the answers have to be the same, and the records after each step.
+//! Traces of a real server, replayed here: the answers must match, and so must the records after each step.
 //!
-//! `tests/traces` has some, recorded from TiKV 9 by sequences of raw requests at random; more are looked for in
-//! `../shared/traces` beside the project, or where `TITO_TRACES` says. A file has a JSON object a line: `trace` begins a
-//! sequence, others are its steps, with bytes in hex, enumerations by name, and fields that are not set left out.
+//! `tests/traces` has some, recorded from TiKV 9 with random sequences of raw requests; more are looked for in
+//! `../shared/traces` next to the project, or where `TITO_TRACES` says. A file has one JSON object per line: `trace`
+//! begins a sequence, the others are its steps. Bytes are in hex, enumerations go by name, and unset fields are left
+//! out.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -25,7 +26,7 @@ use super::tests::{context, service_with};
 use crate::TikvVersion;
 use crate::shared::{Settings, Shared};
 
-/// What is left out of the comparison: what only tells how long it took, and what is not kept here.
+/// Excluded from the comparison: what only reports durations, and what is not kept here.
 const NOT_COMPARED: [&str; 5] =
     ["exec_details_v2", "debug_info", "duration_to_last_update_ms", "last_change_ts", "versions_to_last_change"];
 
@@ -51,7 +52,7 @@ async fn the_traces_beside_the_project_are_answered_as_by_the_server() {
     play(&files).await;
 }
 
-/// The comparison sees what differs between versions.
+/// The comparison notices the differences between versions.
 #[tokio::test]
 async fn an_older_version_answers_some_of_the_traces_otherwise() {
     let files = files_in(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/traces"));
@@ -99,7 +100,7 @@ struct Player {
     trace: Option<Trace>,
 }
 
-/// The sequence that is played, and what the server had after the last step.
+/// The sequence being replayed, and what the server had after the last step.
 struct Trace {
     seed: Json,
     step: usize,
@@ -127,7 +128,7 @@ impl Player {
         }
         self.steps += 1;
         let mut trace = self.trace.take().unwrap();
-        // A step after the first difference would only tell of its consequences.
+        // A step after the first difference would only show its consequences.
         if !trace.failed {
             let difference = self.step(&mut trace, &mut line).await;
             if let Some(difference) = difference {
@@ -172,7 +173,7 @@ impl Player {
         self.records(trace).await
     }
 
-    /// Compares what there is with what the server had.
+    /// Compares the records with the server's.
     async fn records(&self, trace: &Trace) -> Option<String> {
         for (key, expected) in &trace.infos {
             let request =
@@ -203,7 +204,7 @@ impl Player {
         context(&self.shared, b"")
     }
 
-    /// The answer to a request, in the form of the traces.
+    /// The answer to a request, in the form that traces use.
     async fn call(&self, rpc: &str, request: &Json) -> Json {
         macro_rules! calls {
             ($($name:literal $method:ident $request:ident $response:literal)*) => {
@@ -267,7 +268,7 @@ fn in_order(lock: &mut LockInfo) {
     lock.secondaries.sort();
 }
 
-/// Whether an answer is what the server answered.
+/// Whether an answer matches the server's.
 fn same(expected: &Json, found: &Json) -> bool {
     match (expected, found) {
         (Json::Object(expected), Json::Object(found)) => {
@@ -279,7 +280,7 @@ fn same(expected: &Json, found: &Json) -> bool {
                     same(&ordered(expected), &ordered(found))
                 }
                 (Some(expected), Some(found)) => same(expected, found),
-                // An empty list is as good as none.
+                // An empty list counts as none.
                 (Some(only), None) | (None, Some(only)) => only.as_array().is_some_and(Vec::is_empty),
                 (None, None) => true,
             })
@@ -291,7 +292,7 @@ fn same(expected: &Json, found: &Json) -> bool {
     }
 }
 
-/// Whether a text names the error that the server's names.
+/// Whether a text names the same error as the server's.
 fn same_error(expected: &Json, found: &Json) -> bool {
     let text = found.as_str().unwrap_or_default();
     ["kind", "reason"].iter().filter_map(|name| expected.get(name)?.as_str()).all(|name| text.contains(name))

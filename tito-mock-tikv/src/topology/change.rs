@@ -1,4 +1,4 @@
-//! Splits, merges and moves of leaders.
+//! Splits, merges and leader moves.
 use super::{Region, Topology};
 use crate::MockClusterError;
 use crate::range::RegionRange;
@@ -7,14 +7,14 @@ use crate::range::RegionRange;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ShuffleStep {
-    /// A region was split so that one begins at this key.
+    /// A region was split, and one now begins at this key.
     Split(Vec<u8>),
-    /// This region took in its right neighbour.
+    /// This region absorbed its right neighbour.
     Merge {
-        /// The number of the region that was widened.
+        /// The number of the widened region.
         region: u64,
     },
-    /// A region is led by another store.
+    /// Another store now leads a region.
     TransferLeader {
         /// The region's number.
         region: u64,
@@ -26,8 +26,8 @@ pub enum ShuffleStep {
 }
 
 impl Topology {
-    /// Splits a region so that one begins at each of the keys, which are in PD's form; those outside it or at its start
-    /// are passed over. Returns the parts in the order of their keys. The region itself keeps the rightmost, as in TiKV.
+    /// Splits a region so that one begins at each of the keys, which are in PD's form. Keys outside the region or at
+    /// its start are ignored. Returns the parts in key order. The region itself keeps the rightmost part, as in TiKV.
     pub(crate) fn split(&mut self, id: u64, mut keys: Vec<Vec<u8>>) -> Vec<Region> {
         let Some(mut region) = self.remove(id) else { return Vec::new() };
         keys.retain(|key| *key != region.range.start && region.range.contains(key));
@@ -55,7 +55,7 @@ impl Topology {
         }
     }
 
-    /// Lets a region take in its right neighbour; `None` if it has none.
+    /// Merges a region with its right neighbour; `None` if it has none.
     pub(crate) fn merge(&mut self, id: u64) -> Option<()> {
         let end = self.region(id)?.range.end.clone();
         let neighbour = *self.starts.get(&end).filter(|_| !end.is_empty())?;
@@ -63,12 +63,12 @@ impl Topology {
         let region = self.regions.get_mut(&id)?;
         region.range.end = taken.range.end;
         region.version = region.version.max(taken.version) + 1;
-        // The other part may have been read from elsewhere.
+        // The other part may have been read from another store.
         region.max_ts_synced &= taken.max_ts_synced && taken.leader == region.leader;
         Some(())
     }
 
-    /// Makes a store lead a region. The epoch stays, as only boundaries and peers are in it.
+    /// Makes a store lead a region. The epoch stays: it only covers boundaries and peers.
     pub(crate) fn transfer_leader(&mut self, id: u64, store_id: u64) -> Result<(), MockClusterError> {
         match self.stores.get(&store_id) {
             None => return Err(MockClusterError::NoSuchStore(store_id)),
@@ -81,15 +81,15 @@ impl Topology {
         Ok(())
     }
 
-    /// Notes that a store runs or is stopped.
+    /// Records that a store runs or is stopped.
     pub(crate) fn set_running(&mut self, store_id: u64, running: bool) {
         if let Some(store) = self.stores.get_mut(&store_id) {
             store.running = running;
         }
     }
 
-    /// Gives the regions that a store leads to the other running ones in turn; without any they stay.
-    /// Returns the ranges of those that moved.
+    /// Gives the regions that a store leads to the other running ones in turn; without any, they stay. Returns the
+    /// ranges of the regions that moved.
     pub(crate) fn move_leaders_off(&mut self, store_id: u64) -> Vec<RegionRange> {
         let mut others = self.running_stores();
         others.retain(|other| *other != store_id);
@@ -102,7 +102,7 @@ impl Topology {
             .collect()
     }
 
-    /// Gives the regions to the running stores in turn, in the order of their keys.
+    /// Gives the regions to the running stores in turn, in key order.
     pub(crate) fn spread_leaders(&mut self) {
         let stores = self.running_stores();
         for (id, store) in self.starts.values().zip(stores.iter().cycle()) {
@@ -129,7 +129,7 @@ impl Topology {
     fn random_split(&mut self, random: &mut fastrand::Rng, keys: &[Vec<u8>]) -> Option<ShuffleStep> {
         let mut keys: Vec<&Vec<u8>> =
             keys.iter().filter(|key| !key.is_empty() && !self.starts.contains_key(*key)).collect();
-        // Sorted, so that the choice does not depend on the order in which concurrent calls came.
+        // Sort, so that the choice does not depend on the order in which concurrent calls arrived.
         keys.sort();
         keys.dedup();
         let key = random.choice(keys)?.clone();

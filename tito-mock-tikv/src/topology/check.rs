@@ -1,16 +1,16 @@
-//! Whether a request goes to the right region at the right store.
+//! Whether a request went to the right region at the right store.
 use super::{Region, Topology};
 use crate::codec;
 use tito_tikv_proto::errorpb::{self, EpochNotMatch, KeyNotInRegion, NotLeader, RegionNotFound, StoreNotMatch};
 use tito_tikv_proto::kvrpcpb::Context;
 
-/// What a store answers instead of a result. Boxed, as it is large and rare.
+/// A store's answer instead of a result. Boxed, because it is large and rare.
 pub(crate) type RegionError = Box<errorpb::Error>;
 
-/// How the keys of a request compare with the boundaries of regions.
+/// How the keys of a request compare with region boundaries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum KeyForm {
-    /// They are encoded first, as the keys of transactions are.
+    /// They are encoded first, like transactional keys.
     Encoded,
     /// They are compared as they are.
     Plain,
@@ -26,8 +26,8 @@ impl KeyForm {
 }
 
 impl Topology {
-    /// The region that a request is for, if this store leads it and the client knows its boundaries. The order of the
-    /// checks is TiKV's, since a client heals each error in another way.
+    /// The region that a request is for, if this store leads it and the client knows its boundaries. The checks follow
+    /// TiKV's order, since a client recovers from each error in a different way.
     pub(crate) fn check(&self, store_id: u64, context: &Context) -> Result<&Region, RegionError> {
         let asked_store = context.peer.as_ref().map_or(0, |peer| peer.store_id);
         if asked_store != store_id {
@@ -37,7 +37,7 @@ impl Topology {
         if region.leader != store_id {
             return Err(not_leader(region.id, region));
         }
-        // By its numbers: what a newer client puts beside them is not the region's.
+        // Compare the numbers only: anything that a newer client adds to them is not the region's.
         let asked = context.region_epoch.as_ref().map(|epoch| (epoch.conf_ver, epoch.version));
         let epoch = region.epoch();
         if asked != Some((epoch.conf_ver, epoch.version)) {
@@ -46,11 +46,11 @@ impl Topology {
         Ok(region)
     }
 
-    /// Tells of the region as it is now, and of what was split off it since the client's version.
+    /// Describes the region as it is now, and what was split off since the client's version.
     pub(crate) fn epoch_not_match(&self, region: &Region, client_version: u64) -> RegionError {
         let mut current_regions = vec![region.meta()];
         let mut start = region.range.start.clone();
-        // A region that is split keeps the right part, so what it held lies on its left.
+        // A region that is split keeps the right part, so its former parts lie to its left.
         while let Some(left) = self.left_of(&start).filter(|left| client_version < left.version) {
             current_regions.push(left.meta());
             start.clone_from(&left.range.start);
@@ -64,8 +64,8 @@ impl Topology {
 }
 
 impl Region {
-    /// Whether the region holds all of these keys, and the range up to `end` if there is one; an empty end is that of
-    /// the key space.
+    /// Whether the region holds all of these keys, and the range up to `end` if there is one; an empty end is the end
+    /// of the key space.
     pub(crate) fn check_keys(&self, keys: &[&[u8]], end: Option<&[u8]>, form: KeyForm) -> Result<(), RegionError> {
         if let Some(key) = keys.iter().find(|key| !self.range.contains(&form.to_boundary(key))) {
             return Err(key_not_in_region(key, self));

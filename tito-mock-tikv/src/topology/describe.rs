@@ -4,14 +4,14 @@ use std::net::SocketAddr;
 use super::Topology;
 use crate::codec;
 
-/// A region, as it was when [`regions`](crate::MockCluster::regions) was asked.
+/// A region as it was when [`regions`](crate::MockCluster::regions) was called.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RegionDescription {
     /// Its number.
     pub id: u64,
-    /// Its first key, empty for the first region. Keys are as users write them, not encoded; a boundary that no encoded
-    /// key stands for, as [`split_raw`](crate::MockCluster::split_raw) can make it, is shown as it is.
+    /// Its first key, empty for the first region. Keys are as users write them, not encoded. A boundary that no encoded
+    /// key stands for, as [`split_raw`](crate::MockCluster::split_raw) can create, is shown as it is.
     pub start_key: Vec<u8>,
     /// The first key after it, empty for the last region.
     pub end_key: Vec<u8>,
@@ -21,13 +21,13 @@ pub struct RegionDescription {
     pub leader: u64,
 }
 
-/// A store, as it was when [`stores`](crate::MockCluster::stores) was asked.
+/// A store as it was when [`stores`](crate::MockCluster::stores) was called.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StoreDescription {
-    /// Its number, from 1 on.
+    /// Its number, counted from 1.
     pub id: u64,
-    /// Where it listens, or will again when it is started.
+    /// The address where it listens, or will again once it is started.
     pub address: SocketAddr,
     /// Whether it runs.
     pub running: bool,
@@ -41,7 +41,7 @@ pub(super) fn readable(boundary: &[u8]) -> Vec<u8> {
 }
 
 impl Topology {
-    /// The regions in the order of their keys.
+    /// The regions, in key order.
     pub(crate) fn describe_regions(&self) -> Vec<RegionDescription> {
         self.regions_from(b"")
             .map(|region| RegionDescription {
@@ -54,7 +54,7 @@ impl Topology {
             .collect()
     }
 
-    /// The stores in the order of their numbers.
+    /// The stores, in number order.
     pub(crate) fn describe_stores(&self) -> Vec<StoreDescription> {
         self.stores
             .iter()

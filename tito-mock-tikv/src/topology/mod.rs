@@ -16,7 +16,7 @@ use crate::TikvVersion;
 use crate::range::RegionRange;
 use tito_tikv_proto::metapb;
 
-/// Which regions there are and where they are led. The regions cover the whole key space and never overlap.
+/// All regions and where they are led. They cover the whole key space and never overlap.
 #[derive(Debug)]
 pub(crate) struct Topology {
     regions: BTreeMap<u64, Region>,
@@ -47,7 +47,7 @@ impl Topology {
         topology
     }
 
-    /// A number that was not given out before, for a region, a peer or whatever a client of PD wants one for.
+    /// A number not given out before, for a region, a peer or anything that a PD client wants one for.
     pub(crate) fn allocate_id(&mut self) -> u64 {
         self.last_id += 1;
         self.last_id
@@ -72,14 +72,14 @@ impl Topology {
         Some(region)
     }
 
-    /// Notes that a region's leader has asked PD for the time.
+    /// Records that a region's leader has asked PD for the time.
     pub(crate) fn set_max_ts_synced(&mut self, id: u64) {
         if let Some(region) = self.regions.get_mut(&id) {
             region.max_ts_synced = true;
         }
     }
 
-    /// Notes that a store has forgotten what was read from it.
+    /// Records that a store has forgotten what was read from it.
     pub(crate) fn unsync_led_by(&mut self, store_id: u64) {
         for region in self.regions.values_mut().filter(|region| region.leader == store_id) {
             region.max_ts_synced = false;
@@ -90,7 +90,7 @@ impl Topology {
         self.regions.get(&id)
     }
 
-    /// The region that holds a key, which is given in PD's form.
+    /// The region that holds a key given in PD's form.
     pub(crate) fn region_of(&self, key: &[u8]) -> Option<&Region> {
         let (_, id) = self.starts.range::<[u8], _>((Bound::Unbounded, Bound::Included(key))).next_back()?;
         self.regions.get(id)
@@ -102,13 +102,13 @@ impl Topology {
         self.regions.get(id)
     }
 
-    /// The regions from the one that holds `key` on, in the order of their keys.
+    /// The regions in key order, starting with the one that holds `key`.
     pub(crate) fn regions_from(&self, key: &[u8]) -> impl Iterator<Item = &Region> + use<'_> {
         let start = self.region_of(key).map(|region| region.range.start.clone()).unwrap_or_default();
         self.starts.range(start..).filter_map(|(_, id)| self.regions.get(id))
     }
 
-    /// A store as PD tells of it; a stopped one keeps its place and address.
+    /// A store as PD describes it; a stopped one keeps its entry and address.
     pub(crate) fn store_meta(&self, id: u64) -> Option<metapb::Store> {
         let store = self.stores.get(&id)?;
         let address = store.address.to_string();

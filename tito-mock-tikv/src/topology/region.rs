@@ -12,11 +12,11 @@ pub(crate) struct Region {
     pub(crate) peers: Vec<metapb::Peer>,
     /// The store of the leading peer.
     pub(crate) leader: u64,
-    /// Whether the leader has asked PD for the time since it leads.
+    /// Whether the leader has asked PD for the time since it became the leader.
     pub(crate) max_ts_synced: bool,
 }
 
-/// The set of a region's peers never changes, so neither does the version of that.
+/// A region's peers never change, so neither does their version.
 pub(crate) const CONF_VERSION: u64 = 1;
 
 impl Region {
@@ -35,7 +35,7 @@ impl Region {
         metapb::RegionEpoch { conf_ver: CONF_VERSION, version: self.version, ..metapb::RegionEpoch::default() }
     }
 
-    /// Makes another store the leader, which does not know what was read from the one before.
+    /// Makes another store the leader. It does not know what was read from the previous one.
     pub(crate) fn lead_by(&mut self, store: u64) {
         if self.leader != store {
             self.leader = store;

@@ -16,7 +16,7 @@ fn context(region: &Region) -> Context {
     }
 }
 
-/// The regions cover the key space without gap or overlap, and each is found by its first key.
+/// The regions cover the key space without gaps or overlaps, and each is found by its first key.
 fn check_cover(topology: &Topology) {
     let regions: Vec<&Region> = topology.regions_from(b"").collect();
     assert_eq!(regions.len(), topology.regions.len());

@@ -15,7 +15,7 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 /// Runs one fact on an engine.
 ///
 /// # Panics
-/// If the engine breaks it, or there is no fact of this name.
+/// If the engine violates it, or no fact has this name.
 #[doc(hidden)]
 pub fn check(engine: Opener, name: &str) {
     let fact = FACTS.iter().find(|(fact, _)| *fact == name);
@@ -23,7 +23,7 @@ pub fn check(engine: Opener, name: &str) {
     run(fact(engine));
 }
 
-/// Makes the whole conformance suite tests of one engine: `conformance!(name_of_the_module, TypeOfTheEngine)`, where
+/// Runs the whole conformance suite as tests of one engine: `conformance!(name_of_the_module, TypeOfTheEngine)`, where
 /// the type is an [`EngineUnderTest`](crate::conformance::EngineUnderTest).
 #[macro_export]
 macro_rules! conformance {

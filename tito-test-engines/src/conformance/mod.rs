@@ -1,7 +1,6 @@
-//! The conformance suite: what every engine guarantees, one test a fact.
+//! The conformance suite: what every engine guarantees, with one test per fact.
 //!
-//! To add an engine, say how it is opened and add one line. This runs the whole suite as tests of the module
-//! `in_memory`:
+//! To add an engine, say how to open it and add one line. This runs the whole suite as tests of the module `in_memory`:
 //!
 //! ```no_run
 //! # use tito_test_engines as tito_testkit;
@@ -80,35 +79,35 @@ pub trait EngineUnderTest: Sized + Send + Sync + 'static {
     /// The database.
     fn database(&self) -> Database;
 
-    /// Closes the database as a program's end does, and opens the same one again. None for an engine whose data does
-    /// not outlive it: the facts about reopening then check nothing.
+    /// Closes the database as the end of a program does, and opens the same one again. `None` for an engine whose data
+    /// does not outlive it: the facts about reopening then check nothing.
     ///
     /// # Errors
     /// Fails the test.
     fn reopen(self, settings: EngineSettings) -> impl Future<Output = Result<Option<Self>>> + Send;
 }
 
-/// Runs one fact on its own runtime with two threads, so users of the suite need none.
+/// Runs one fact on a runtime of its own with two threads, so users of the suite need none.
 #[doc(hidden)]
 pub fn run(fact: impl Future<Output = ()>) {
     run_on(Builder::new_multi_thread().worker_threads(2), fact);
 }
 
-/// Like [`run`], on a runtime with one thread, for facts that turn a clock while a task beside them waits for it.
+/// Like [`run`], on a single-threaded runtime, for facts that move a clock while a task alongside waits for it.
 #[doc(hidden)]
 pub fn run_on_one_thread(fact: impl Future<Output = ()>) {
     run_on(&mut Builder::new_current_thread(), fact);
 }
 
-/// How long a fact may take on a real cluster, where nothing may hang: far more than any takes.
+/// How long a fact may take on a real cluster, where nothing may hang: far longer than any takes.
 const LONGEST: Duration = Duration::from_secs(300);
 
-/// A fact that turns the clock is skipped on an engine whose clock can't be turned.
+/// A fact that moves the clock is skipped on an engine whose clock can't be moved.
 #[allow(clippy::print_stdout, reason = "tests say what they pass over")]
 fn run_on(runtime: &mut Builder, fact: impl Future<Output = ()>) {
     let runtime = runtime.enable_all().build().expect("a tokio runtime");
     let fact = async {
-        // In process, a test that hangs is for who runs the tests to end: no limit of time makes one fail.
+        // In process, whoever runs the tests ends one that hangs: no time limit fails it.
         match std::env::var_os(REAL_CLUSTER) {
             Some(_) => tokio::time::timeout(LONGEST, fact).await.expect("a fact that ends on a real cluster"),
             None => fact.await,

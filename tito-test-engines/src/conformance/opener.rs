@@ -1,4 +1,4 @@
-//! How a fact opens its engine, whatever its type: facts are compiled once for all engines.
+//! How a fact opens its engine, of whatever type: facts are compiled once for all engines.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! What the facts are written with. Keys and values are texts here, entries `key=value`.
+//! Helpers for the facts. Keys and values here are text, and entries are `key=value`.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "these are tests: a panic is how they fail")]
 
@@ -65,7 +65,7 @@ fn entries(entries: Vec<KeyValue>) -> Vec<String> {
     entries.into_iter().map(|(key, value)| format!("{}={}", text(key), text(value))).collect()
 }
 
-/// A number stored as text; 0 where there is none.
+/// A number stored as text; 0 if there is none.
 pub(super) async fn number(tx: &Transaction, key: &str) -> Result<i64> {
     let stored = tx.get(key.as_bytes()).await?;
     Ok(stored.map_or(0, |value| text(value).parse().unwrap()))

@@ -6,10 +6,10 @@ use super::EngineUnderTest;
 use crate::settings::EngineSettings;
 use crate::tikv::{RealCluster, TemporaryCluster, on_mock_cluster_with};
 
-/// The TiKV engine: on an in-process cluster with several stores and regions, or, where `TITO_TEST_PD` names the PD
-/// addresses of a real cluster, on that one, under a key prefix of its own that is removed afterwards.
+/// The TiKV engine: on an in-process cluster with several stores and regions, or, if `TITO_TEST_PD` names the PD
+/// addresses of a real cluster, on that cluster, under a key prefix of its own that is removed afterwards.
 ///
-/// A real cluster's clock can't be turned: a fact that tries to is skipped there, and says so.
+/// A real cluster's clock can't be moved: a fact that tries to is skipped there, and says so.
 #[derive(Debug)]
 pub struct OnTiKV(Cluster);
 

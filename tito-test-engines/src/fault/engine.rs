@@ -14,7 +14,7 @@ use super::rules::{Faults, Keys};
 use super::snapshot::FaultSnapshot;
 use super::transaction::FaultTransaction;
 
-/// The engine of any database, with faults at the calls that a test chooses. A transaction reads its own writes without
+/// The engine of any database, with faults at the calls that a test selects. A transaction reads its own writes without
 /// a call.
 ///
 /// ```
@@ -38,39 +38,39 @@ use super::transaction::FaultTransaction;
 pub struct FaultEngine {
     inner: Database,
     faults: Faults,
-    /// What hears of no commit, in place of the engine's own.
+    /// A stand-in for the engine's signals that hears of no commit.
     deaf: Option<Shared>,
-    /// This process's clock, where it is not the engine's.
+    /// This process's clock, if it is not the engine's.
     clock: Option<Arc<dyn Clock>>,
 }
 
 impl FaultEngine {
-    /// Wraps the engine of a database. Nothing fails until [`Faults::at`] says so. Faults at random are the same in every
+    /// Wraps the engine of a database. Nothing fails until [`Faults::at`] says so. Random faults are the same in every
     /// run.
     pub fn new(inner: Database) -> Self {
         Self::seeded(inner, 0)
     }
 
-    /// Wraps the engine of a database, with a seed for the faults at random.
+    /// Wraps the engine of a database, with a seed for random faults.
     pub fn seeded(inner: Database, seed: u64) -> Self {
         Self { inner, faults: Faults::new(seed), deaf: None, clock: None }
     }
 
-    /// Hides this process's commits from workers, and pretends that others write to the database as well: events are
-    /// then found only by polling and re-reading, as those of other processes are.
+    /// Hides this process's commits from workers, and pretends that others write to the database as well: workers then
+    /// find events only by polling and re-reading, as they do with those of other processes.
     #[must_use]
     pub fn with_foreign_writers(self) -> Self {
         Self { deaf: Some(Shared::default()), ..self }
     }
 
-    /// Gives this process a clock of its own, which may differ from the one that the engine draws its timestamps from,
-    /// as the clocks of a cluster's machines do.
+    /// Gives this process a clock of its own, which may differ from the one that gives the engine its timestamps, as
+    /// the clocks of a cluster's machines may.
     #[must_use]
     pub fn with_clock(self, clock: Arc<dyn Clock>) -> Self {
         Self { clock: Some(clock), ..self }
     }
 
-    /// The same database, with faults. [`WithFaults::faults`] says which.
+    /// The same database, with faults. [`WithFaults::faults`] gives access to them.
     pub fn database(self) -> Database {
         Database::from_engine(self)
     }
@@ -163,7 +163,7 @@ impl TitoEngine for FaultEngine {
     }
 
     fn oldest_live_start(&self) -> Option<Timestamp> {
-        // A commit that a gate holds was asked for, and has no answer yet.
+        // A commit held by a gate was requested and has no answer yet.
         [self.inner.oldest_live_start(), self.faults.oldest_commit()].into_iter().flatten().min()
     }
 

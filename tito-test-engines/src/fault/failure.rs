@@ -1,4 +1,4 @@
-//! How a call is to fail, once it has met the rules.
+//! How a call fails, once the rules have seen it.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use tito_core::{KeyText, Result, SharedError, TitoError};
 use super::Call;
 use super::rules::{Effect, Faults, Keys};
 
-/// What is left of an [`Effect`] once the waits are over.
+/// What remains of an [`Effect`] after its waits.
 #[derive(Debug)]
 pub(super) enum Failure {
     Conflict,
@@ -20,7 +20,7 @@ pub(super) enum Failure {
 }
 
 impl Faults {
-    /// Counts a call, waits if a rule says so, and says how the call is to fail.
+    /// Counts a call, waits if a rule says so, and returns how the call should fail.
     pub(super) async fn meet(&self, call: Call, keys: Keys<'_>, clock: &Arc<dyn Clock>) -> Option<Failure> {
         tokio::select! {
             biased;

@@ -1,10 +1,10 @@
-//! A place where calls stop until a test lets them go on.
+//! A place where calls stop until a test lets them continue.
 
 use std::sync::Arc;
 
 use tokio::sync::watch;
 
-/// Holds calls until the test opens it. Clones are handles of one gate.
+/// Holds calls until the test opens it. Clones are handles to the same gate.
 ///
 /// ```
 /// # use tito_test_engines as tito_testkit;
@@ -43,18 +43,18 @@ impl Gate {
         Self(Arc::new(State { open: watch::Sender::new(false), arrived: watch::Sender::new(0) }))
     }
 
-    /// Lets all calls pass, those that wait now and those that come later.
+    /// Lets all calls pass, both waiting and future ones.
     pub fn open(&self) {
         self.0.open.send_replace(true);
     }
 
-    /// Completes when `count` calls have come to the gate since it was made, passed or not.
+    /// Completes once `count` calls have reached the gate since it was created, passed or not.
     pub async fn arrivals(&self, count: usize) {
         // Fails only when the sender is gone, which `self` holds.
         let _ = self.0.arrived.subscribe().wait_for(|&arrived| arrived >= count).await;
     }
 
-    /// Comes to the gate, and completes when it is open.
+    /// Arrives at the gate, and completes once it is open.
     pub async fn pass(&self) {
         self.0.arrived.send_modify(|arrived| *arrived += 1);
         // Fails only when the sender is gone, which `self` holds.

@@ -11,7 +11,7 @@ pub use engine::{FaultEngine, WithFaults};
 pub use gate::Gate;
 pub use rules::{Faults, Rule};
 
-/// The kinds of calls of an engine and its transactions.
+/// The kinds of calls to an engine and its transactions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Call {
     /// [`Database::begin`](tito_core::Database::begin).
@@ -20,9 +20,9 @@ pub enum Call {
     Snapshot,
     /// [`Database::timestamp`](tito_core::Database::timestamp) and [`Database::now`](tito_core::Database::now).
     Timestamp,
-    /// [`Transaction::get`](tito_core::Transaction::get) of what the transaction has not written itself.
+    /// [`Transaction::get`](tito_core::Transaction::get) of a key that the transaction has not written itself.
     Get,
-    /// [`Transaction::batch_get`](tito_core::Transaction::batch_get), and all reads of keys of a
+    /// [`Transaction::batch_get`](tito_core::Transaction::batch_get), and all reads of keys from a
     /// [`DatabaseSnapshot`](tito_core::DatabaseSnapshot).
     BatchGet,
     /// [`Transaction::scan`](tito_core::Transaction::scan) and

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use super::Call;
 use super::gate::Gate;
 
-/// The faults of a [`FaultEngine`](super::FaultEngine), and how often each call was made. Clones are handles of the
+/// The faults of a [`FaultEngine`](super::FaultEngine), and how often each call was made. Clones are handles to the
 /// same faults.
 #[derive(Clone, Debug)]
 pub struct Faults {
@@ -51,10 +51,10 @@ struct Active {
     effect: Effect,
 }
 
-/// Which of the calls that a rule is about.
+/// Which of the calls a rule covers.
 #[derive(Clone, Copy, Debug)]
 enum When {
-    /// After so many more; the rule is spent then.
+    /// After this many more; then the rule is spent.
     In(u64),
     Always,
     WithProbability(f64),
@@ -70,7 +70,7 @@ pub(super) enum Effect {
     LostRequest,
 }
 
-/// The keys that a call is about.
+/// The keys that a call concerns.
 pub(super) enum Keys<'a> {
     None,
     One(&'a [u8]),
@@ -79,7 +79,7 @@ pub(super) enum Keys<'a> {
 }
 
 impl Keys<'_> {
-    /// The key that an error names; empty for calls about none.
+    /// The key that an error names; empty for calls without keys.
     pub(super) fn first(&self) -> &[u8] {
         match self {
             Self::None => &[],
@@ -100,7 +100,7 @@ impl Keys<'_> {
 }
 
 impl Faults {
-    /// No faults yet. `seed` decides the ones at random.
+    /// No faults yet. `seed` decides the random ones.
     pub(super) fn new(seed: u64) -> Self {
         let state = State {
             rules: Vec::new(),
@@ -116,7 +116,7 @@ impl Faults {
         }
     }
 
-    /// Starts a rule about calls of one kind. Its effect completes the rule:
+    /// Starts a rule for calls of one kind. Its effect completes the rule:
     ///
     /// ```
     /// # use tito_test_engines as tito_testkit;
@@ -140,7 +140,7 @@ impl Faults {
         self.lock().counts.get(&call).copied().unwrap_or(0)
     }
 
-    /// How many keys with a value all reads have returned.
+    /// How many keys with values all reads returned.
     pub fn rows_read(&self) -> u64 {
         self.lock().rows_read
     }
@@ -162,7 +162,7 @@ impl Faults {
         state.rows_read = 0;
     }
 
-    /// Forgets all rules; nothing fails after this. Calls that a gate holds stay there.
+    /// Removes all rules; nothing fails after this. Calls held by a gate stay there.
     pub fn clear(&self) {
         self.lock().rules.clear();
     }
@@ -184,14 +184,14 @@ impl Faults {
         self.closed.send_if_modified(|closed| closed.is_none() && closed.replace(reason).is_none());
     }
 
-    /// Completes once the engine was closed.
+    /// Completes once the engine has been closed.
     pub(super) async fn closed(&self) -> TitoError {
-        // The sender lives as long as these.
+        // The sender lives as long as these faults.
         let reason = self.closed.subscribe().wait_for(Option::is_some).await.ok().and_then(|reason| reason.clone());
         TitoError::EngineClosed { reason: reason.unwrap_or_default() }
     }
 
-    /// Counts a call and decides what is to go wrong with it: what the first rule about it says.
+    /// Counts a call and decides what goes wrong with it: what the first rule for it says.
     pub(super) fn decide(&self, call: Call, keys: &Keys<'_>) -> Option<Effect> {
         let mut state = self.lock();
         let State { rules, counts, injected, random, .. } = &mut *state;
@@ -224,7 +224,7 @@ impl Faults {
     }
 }
 
-/// A rule being built: first the calls it is about (by default the next one), then what happens to them. Where several
+/// A rule being built: first the calls it covers (by default, the next one), then what happens to them. If several
 /// rules match a call, the oldest decides.
 #[derive(Debug)]
 #[must_use = "a rule begins to hold when it is told what is to happen"]
@@ -236,7 +236,7 @@ pub struct Rule {
 }
 
 impl Rule {
-    /// The n-th call from now, counted from 1 among those that the rule is about.
+    /// The n-th call from now, counting from 1 among those that the rule covers.
     pub fn nth(mut self, n: u64) -> Self {
         self.when = When::In(n.max(1));
         self
@@ -255,8 +255,8 @@ impl Rule {
         self
     }
 
-    /// Only calls about a key that begins with `prefix`. A scan counts if its range includes such keys, a commit if its
-    /// transaction wrote or locked one.
+    /// Only calls that concern a key beginning with `prefix`. A scan counts if its range includes such keys, a commit
+    /// if its transaction wrote or locked one.
     pub fn key_prefix(mut self, prefix: impl Into<Vec<u8>>) -> Self {
         self.key_prefix = Some(prefix.into());
         self
@@ -268,17 +268,17 @@ impl Rule {
         self.complete(Effect::Conflict);
     }
 
-    /// [`TitoError::Storage`](tito_core::TitoError::Storage). Of a commit: nothing was committed.
+    /// [`TitoError::Storage`](tito_core::TitoError::Storage). For a commit: nothing was committed.
     pub fn storage_error(self) {
         self.complete(Effect::StorageError);
     }
 
-    /// The call is made only after the engine's clock has moved on by `duration`.
+    /// The call is made only after the engine's clock has advanced by `duration`.
     pub fn delay(self, duration: Duration) {
         self.complete(Effect::Delay(duration));
     }
 
-    /// The call is made only after the returned gate was opened.
+    /// The call is made only after the returned gate is opened.
     pub fn hold(self) -> Gate {
         let gate = Gate::new();
         self.complete(Effect::Hold(gate.clone()));
@@ -286,13 +286,13 @@ impl Rule {
     }
 
     /// [`TitoError::CommitUnknown`](tito_core::TitoError::CommitUnknown), after the commit took effect: its answer was
-    /// lost. Of other calls: a storage error after the call was made.
+    /// lost. For other calls: a storage error after the call was made.
     pub fn unknown_after_effect(self) {
         self.complete(Effect::LostAnswer);
     }
 
     /// [`TitoError::CommitUnknown`](tito_core::TitoError::CommitUnknown), and the commit did not take effect: the
-    /// request was lost. Of other calls: a storage error.
+    /// request was lost. For other calls: a storage error.
     pub fn unknown_without_effect(self) {
         self.complete(Effect::LostRequest);
     }

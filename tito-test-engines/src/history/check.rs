@@ -7,7 +7,8 @@ use tito_core::Timestamp;
 
 use super::{Key, Record, Step, Value};
 
-/// An answer that no engine under snapshot isolation can give. Transactions are named by their place in the history.
+/// An answer that no engine under snapshot isolation can give. Transactions are identified by their index in the
+/// history.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Violation {
@@ -15,7 +16,7 @@ pub enum Violation {
     WrongRead {
         /// The reading transaction.
         transaction: usize,
-        /// The place of the read among its steps.
+        /// The index of the read among its steps.
         step: usize,
         /// What should have been read, as entries.
         expected: Vec<(Key, Value)>,
@@ -28,10 +29,10 @@ pub enum Violation {
         first: usize,
         /// The one that should have been refused.
         second: usize,
-        /// A key of both.
+        /// A key that both wrote or locked.
         key: Key,
     },
-    /// A transaction began after a commit had returned, and does not see it.
+    /// A transaction began after a commit had returned, but doesn't see it.
     MissedCommit {
         /// The transaction.
         transaction: usize,
@@ -75,7 +76,7 @@ impl fmt::Display for Violation {
 
 impl std::error::Error for Violation {}
 
-/// Checks a history for snapshot isolation, given that a commit at C is visible to exactly the transactions that
+/// Checks a history for snapshot isolation, assuming that a commit at C is visible to exactly the transactions that
 /// start after C.
 ///
 /// # Errors
@@ -105,7 +106,7 @@ fn check_timestamps(history: &[Record]) -> Result<(), Violation> {
         if record.start <= record.began_after {
             return Err(Violation::MissedCommit { transaction, commit: record.began_after });
         }
-        // What a transaction without writes gets from its commit says nothing.
+        // The commit timestamp of a transaction without writes means nothing.
         let commit = record.commit.filter(|_| !claimed(record).is_empty());
         if commit.is_some_and(|commit| commit <= record.start) {
             return Err(Violation::CommitBeforeStart { transaction });
@@ -135,7 +136,7 @@ fn check_writes(history: &[Record]) -> Result<(), Violation> {
     Ok(())
 }
 
-/// Every committed value of every key, by commit.
+/// Every committed value of every key, by commit timestamp.
 struct Versions(BTreeMap<Key, BTreeMap<Timestamp, Option<Value>>>);
 
 impl Versions {
@@ -144,7 +145,7 @@ impl Versions {
         for record in history {
             let Some(commit) = record.commit else { continue };
             for step in &record.steps {
-                // Of several writes to a key the last one stays.
+                // The last of several writes to a key counts.
                 match *step {
                     Step::Put(key, value) => versions.entry(key).or_default().insert(commit, Some(value)),
                     Step::Delete(key) => versions.entry(key).or_default().insert(commit, None),
@@ -155,7 +156,7 @@ impl Versions {
         Self(versions)
     }
 
-    /// The state that a transaction with this start sees.
+    /// The state that a transaction starting at `start` sees.
     fn at(&self, start: Timestamp) -> BTreeMap<Key, Value> {
         let latest = |versions: &BTreeMap<Timestamp, Option<Value>>| *versions.range(..start).next_back()?.1;
         self.0.iter().filter_map(|(&key, versions)| Some((key, latest(versions)?))).collect()
@@ -227,7 +228,7 @@ mod tests {
         let history = [
             record(1, Some(2), vec![Step::Put(KEY, 10), Step::Put(2, 20)]),
             record(3, Some(6), vec![Step::Get(KEY, Some(10)), Step::Put(KEY, 11), Step::Get(KEY, Some(11))]),
-            // Overlaps with the one before, and sees nothing of it.
+            // Overlaps with the previous one, and sees nothing of it.
             record(
                 4,
                 Some(7),

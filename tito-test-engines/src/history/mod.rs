@@ -1,6 +1,6 @@
 //! Histories of concurrent transactions, and a checker for snapshot isolation.
 //!
-//! [`Workload`] runs generated transactions on an engine and records what they did and saw; [`check`] finds answers
+//! [`Workload`] runs generated transactions on an engine and records what they did and saw. [`check`] finds answers
 //! that no snapshot-isolated engine can give.
 //!
 //! ```
@@ -29,18 +29,18 @@ use tito_core::Timestamp;
 pub struct Record {
     /// Its start timestamp.
     pub start: Timestamp,
-    /// The latest timestamp of a commit that had returned to any task before this transaction began.
+    /// The latest commit timestamp that had been returned to any task before this transaction began.
     pub began_after: Timestamp,
     /// What it did, in order.
     pub steps: Vec<Step>,
-    /// Its commit's timestamp; None if it was not committed.
+    /// Its commit timestamp; `None` if it was not committed.
     pub commit: Option<Timestamp>,
 }
 
-/// One call that succeeded. Keys and values are numbers, as the checker needs no more of them.
+/// One successful call. Keys and values are numbers, which is all that the checker needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// A key and the value that was read.
+    /// A key and the value read.
     Get(Key, Option<Value>),
     /// A scan of the keys from `start` to `end` (excluded).
     Scan {
@@ -48,7 +48,7 @@ pub enum Step {
         start: Key,
         /// The first key past the range.
         end: Key,
-        /// How many entries were asked for.
+        /// How many entries were requested.
         limit: usize,
         /// Whether it was descending.
         reverse: bool,

@@ -10,11 +10,10 @@ use tito_core::{Database, Result, Timestamp, Transaction};
 
 use super::{Key, Record, Step, Value};
 
-/// Concurrent transactions to generate. The default is small enough to run in well under a second, and its transactions
-/// conflict often.
+/// Concurrent transactions to generate. The default takes well under a second, and its transactions conflict often.
 #[derive(Clone, Debug)]
 pub struct Workload {
-    /// Decides what the transactions do. How they interleave is the scheduler's.
+    /// Decides what the transactions do. The scheduler decides how they interleave.
     pub seed: u64,
     /// How many tasks run at the same time.
     pub tasks: usize,
@@ -31,7 +30,7 @@ impl Default for Workload {
 }
 
 impl Workload {
-    /// Runs the transactions on an engine whose keys below "history:" nobody else writes. A transaction that fails is
+    /// Runs the transactions on an engine where nobody else writes keys below "history:". A transaction that fails is
     /// recorded as not committed, so the engine's commits must not have unknown outcomes that took effect.
     ///
     /// # Panics
@@ -60,7 +59,7 @@ impl Workload {
 
 #[derive(Debug, Default)]
 struct Shared {
-    /// The latest commit that returned to anybody.
+    /// The latest commit that returned to any task.
     latest_commit: AtomicU64,
     values: AtomicU64,
 }
@@ -71,7 +70,7 @@ impl Shared {
     }
 }
 
-/// None if the transaction did not even begin.
+/// `None` if the transaction did not even begin.
 async fn one_transaction(engine: &Database, shared: &Shared, random: &mut fastrand::Rng, keys: Key) -> Option<Record> {
     let began_after = Timestamp::from_raw(shared.latest_commit.load(Ordering::SeqCst));
     let tx = engine.begin().await.ok()?;
@@ -95,7 +94,7 @@ async fn one_transaction(engine: &Database, shared: &Shared, random: &mut fastra
     Some(record)
 }
 
-/// None for an insert of what exists, which changes nothing.
+/// `None` for an insert of an existing key, which changes nothing.
 async fn one_step(tx: &Transaction, shared: &Shared, random: &mut fastrand::Rng, keys: Key) -> Result<Option<Step>> {
     let key = random.u8(0..keys);
     let step = match random.u8(0..10) {
@@ -119,7 +118,7 @@ async fn one_step(tx: &Transaction, shared: &Shared, random: &mut fastrand::Rng,
             tx.lock_keys(vec![key_bytes(key)]).await?;
             Step::Lock(key)
         }
-        // Only where it can succeed: engines may tell of an existing key at the commit only.
+        // Only if it can succeed: engines may report an existing key only at the commit.
         _ if tx.get(&key_bytes(key)).await?.is_none() => {
             let value = shared.new_value();
             tx.insert(key_bytes(key), value_bytes(value)).await?;

@@ -1,9 +1,9 @@
-//! What a machine waits for.
+//! The calls that a machine waits for.
 use std::collections::BTreeMap;
 
 use super::CallId;
 
-/// What a machine has asked for and was not told about yet, each with what it was for.
+/// What a machine has asked for and not heard about yet, each call with its purpose.
 #[derive(Clone, Debug)]
 pub(super) struct Calls<C> {
     last: u32,
@@ -27,7 +27,7 @@ impl<C> Calls<C> {
         self.open.remove(&id)
     }
 
-    /// Waits no longer for those that are not to be kept.
+    /// Stops waiting for the calls that `keep` rejects.
     pub(super) fn retain(&mut self, keep: impl Fn(&C) -> bool) {
         self.open.retain(|_, what| keep(what));
     }

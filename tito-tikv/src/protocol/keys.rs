@@ -1,26 +1,26 @@
-//! Keys on their way to regions: they are located, put together into batches and sent, and again as often as it takes.
+//! Keys on their way to regions: they are located, batched and sent, as often as it takes.
 use std::collections::VecDeque;
 
-/// How many bytes of keys and values go into one request, as in TiDB's client: more would block the others of a
-/// region.
+/// How many bytes of keys and values go into one request, as in TiDB's client: more would block a region's other
+/// requests.
 const BATCH_BYTES: usize = 16 << 10;
 
-/// How many requests of one step are under way at once.
+/// How many requests of one step are under way at a time.
 pub(super) const AT_ONCE: usize = 32;
 
-/// Keys of one region that go together.
+/// Keys of one region that are sent together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Batch<R, S> {
     /// What they are sent for.
     pub(super) step: S,
     pub(super) region: R,
-    /// Their numbers, ascending.
+    /// Their indices, ascending.
     pub(super) keys: Vec<usize>,
     /// How often they were sent before.
     pub(super) attempt: u32,
 }
 
-/// Batches that wait for their turn.
+/// Batches that wait to be sent.
 #[derive(Clone, Debug)]
 pub(super) struct Queue<R, S>(VecDeque<Batch<R, S>>);
 
@@ -29,12 +29,12 @@ impl<R: Clone, S: Copy> Queue<R, S> {
         Queue(VecDeque::new())
     }
 
-    /// Divides located keys into batches. `bytes` is the size of a key with what goes with it.
+    /// Divides located keys into batches. `bytes` is the size of a key and what is sent with it.
     ///
     /// # Panics
     ///
-    /// If the runs are not of all keys: whoever locates keys has to locate them all, and a key that is dropped here
-    /// would be a write that is lost.
+    /// If the runs don't cover all keys: whoever locates keys has to locate all of them, and a key dropped here would
+    /// be a lost write.
     pub(super) fn add(
         &mut self,
         step: S,
@@ -72,7 +72,7 @@ impl<R: Clone, S: Copy> Queue<R, S> {
     }
 }
 
-/// Parts of a bounded size, of at least one key each.
+/// Splits keys into parts of bounded size, with at least one key each.
 fn divide<'k>(keys: &'k [usize], bytes: &impl Fn(usize) -> usize) -> Vec<&'k [usize]> {
     let mut parts = Vec::new();
     let (mut start, mut size) = (0, 0);

@@ -1,15 +1,15 @@
-//! The protocol of transactions as machines without input and output: events go in, requests come out.
+//! The transaction protocol as machines without input and output: events go in, requests come out.
 //!
-//! A machine never waits, asks no clock and draws no random number. Whoever drives it sends what it wants sent, tells
-//! it what came of that, in whatever order that comes, and gets the same requests for the same events each time. So a
-//! test can go through all orders, and the shell that does the sending has no decision to make.
+//! A machine never waits, reads no clock and draws no random number. Its driver sends the requests that it asks for and
+//! reports the results in whatever order they come. The same events always give the same requests. So a test can go
+//! through all orders, and the shell that does the sending has no decisions to make.
 //!
 //! - [`commit`]: the commit of a transaction in two phases, with its rollback and the way to one of three outcomes.
 //! - [`resolve`]: what became of a transaction whose locks are in the way, and their removal.
 //! - [`acquire`]: pessimistic locks.
 //!
-//! A machine's requests go to *regions*, which it gets from its driver and knows nothing of: whoever locates keys gives
-//! one for each run of them.
+//! A machine's requests go to *regions*. It gets these from its driver and knows nothing about them: the driver locates
+//! keys and gives a region for each run of them.
 
 pub(crate) mod acquire;
 mod calls;
@@ -26,15 +26,14 @@ use tito_tikv_proto::kvrpcpb::{self, KeyError, LockInfo};
 
 use crate::{Error, Outcome};
 
-/// Names what a machine asked for, so that it knows what an event is about.
+/// Identifies a call, so that the machine knows what an event is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct CallId(pub(crate) u32);
 
-/// What a machine wants done. `D` is what it decides in the end.
+/// What a machine wants done. `D` is its final decision.
 #[derive(Clone, Debug)]
 pub(crate) enum Output<R, D> {
-    /// Say which regions hold these keys, which ascend: [`Event::Located`] with a region and a number of keys for each
-    /// run.
+    /// Find the regions of these ascending keys: [`Event::Located`] with a region and a number of keys for each run.
     Locate { call: CallId, keys: Vec<Vec<u8>> },
     /// Send a request: [`Event::Answered`].
     Send { call: CallId, region: R, request: Request },
@@ -44,61 +43,63 @@ pub(crate) enum Output<R, D> {
     Pause { call: CallId, pause: Pause },
     /// Get these locks of others out of the way: [`Event::Resolved`].
     Resolve { call: CallId, locks: Vec<LockInfo> },
-    /// Give a limit of time from now on, instead of any before: [`Event::Deadline`].
+    /// Set a time limit from now on, which replaces any earlier one: [`Event::Deadline`].
     Limit(Limit),
-    /// This is what came of it. There may be more to do, for which nobody has to wait.
+    /// This is the decision. There may be more to do, but nobody has to wait for that.
     Decided(D),
-    /// There is nothing more to do, and nothing that is under way matters any more.
+    /// There is nothing more to do, and nothing still under way matters.
     Finished,
 }
 
 /// What has happened.
 #[derive(Clone, Debug)]
 pub(crate) enum Event<R> {
-    /// The regions of the keys, each with how many of them it has, in their order; or none could be had.
+    /// The regions of the keys, in order, each with the number of keys that it holds; or an error if they can't be
+    /// located.
     Located { call: CallId, runs: Result<Vec<(R, usize)>, Error> },
-    /// What came of a request.
+    /// What became of a request.
     Answered { call: CallId, reply: Reply },
     /// A timestamp.
     Timestamp { call: CallId, timestamp: Result<u64, Error> },
     /// The wait is over.
     Paused { call: CallId },
-    /// The locks are gone, or how long the one that lives longest has left, in milliseconds.
+    /// The locks are gone, or how many milliseconds the longest-lived of them has left.
     Resolved { call: CallId, left: Result<Option<u64>, Error> },
-    /// The limit that was given is reached.
+    /// The limit is reached.
     Deadline,
 }
 
-/// What came of a request.
+/// What became of a request.
 #[derive(Clone, Debug)]
 pub(crate) enum Reply {
-    /// It was carried out as far as its answer says.
+    /// It was carried out, as its answer says.
     Response(Response),
-    /// Nothing was done and nothing will be. Asking again, of the region as it is then, can help.
+    /// It was not carried out and never will be. Retrying can help, with the region looked up again.
     NotDone { error: Error, pause: Pause },
-    /// It was done, or will be, or neither. Asking again is harmless, as all requests can be repeated.
+    /// It was carried out, will be, or neither. Retrying is harmless, since all requests can be
+    /// repeated.
     Unanswered { error: Error, pause: Pause },
-    /// Nothing was done and nothing will be, and asking again is no use.
+    /// It was not carried out and never will be, and retrying is no use.
     Refused { error: Error },
 }
 
-/// How often something may be asked again without a pause.
+/// How many retries may follow without a pause.
 const AT_ONCE: u32 = 3;
 
-/// How long to wait before something is asked again.
+/// How long to wait before retrying.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Pause {
-    /// Not at all.
+    /// No wait.
     None,
-    /// The longer the more often it was tried in vain.
+    /// Longer with each failed attempt.
     Backoff { kind: Backoff, attempt: u32 },
-    /// So many milliseconds.
+    /// This many milliseconds.
     Millis(u64),
 }
 
 impl Pause {
-    /// The same for a later attempt. What may be asked again at once may be so a few times only: two stores that take
-    /// each other for the leader would be asked without end at full speed.
+    /// The same for a later attempt. Only a few retries may go without a pause: otherwise, two stores that each take
+    /// the other for the leader would be asked at full speed for ever.
     pub(crate) fn at(self, attempt: u32) -> Self {
         match self {
             Pause::Backoff { kind, .. } => Pause::Backoff { kind, attempt },
@@ -108,41 +109,41 @@ impl Pause {
     }
 }
 
-/// What is waited for.
+/// What a retry waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Backoff {
     /// PD.
     Pd,
     /// Regions that have moved, split or merged.
     Region,
-    /// A store that did not answer.
+    /// A store that didn't answer.
     Store,
-    /// A store that has too much to do, or no space.
+    /// A store that is overloaded or out of space.
     Busy,
     /// A lock of another transaction.
     Lock,
 }
 
-/// A limit of time.
+/// A time limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Limit {
-    /// That of the call.
+    /// The limit of the call.
     Call,
-    /// So many milliseconds.
+    /// This many milliseconds.
     Millis(u64),
-    /// How long a caller waits for the rollback after a failure that is certain.
+    /// How long a caller waits for the rollback after a definite failure.
     Rollback,
 }
 
 macro_rules! requests {
     ($($(#[$only:meta])? $name:ident($request:ident, $response:ident),)*) => {
-        /// A request of a transaction's protocol, without its context.
+        /// A request of the transaction protocol, without its context.
         #[derive(Clone, Debug, PartialEq)]
         pub(crate) enum Request {
             $($(#[$only])? $name(Box<kvrpcpb::$request>),)*
         }
 
-        /// The answer to a request that is not a region error.
+        /// The answer to a request, if it isn't a region error.
         #[derive(Clone, Debug, PartialEq)]
         pub(crate) enum Response {
             $($(#[$only])? $name(Box<kvrpcpb::$response>),)*
@@ -169,7 +170,7 @@ macro_rules! requests {
 requests! {
     Prewrite(PrewriteRequest, PrewriteResponse),
     Commit(CommitRequest, CommitResponse),
-    // What a planted fault takes for a proof.
+    // What a planted fault takes for proof.
     #[cfg(test)] Cleanup(CleanupRequest, CleanupResponse),
     BatchRollback(BatchRollbackRequest, BatchRollbackResponse),
     CheckTxnStatus(CheckTxnStatusRequest, CheckTxnStatusResponse),
@@ -180,22 +181,22 @@ requests! {
     PessimisticRollback(PessimisticRollbackRequest, PessimisticRollbackResponse),
 }
 
-/// A machine, as its driver sees it.
+/// A machine as its driver sees it.
 pub(crate) trait Machine<R> {
-    /// What it decides.
+    /// The type of its decision.
     type Decision;
 
-    /// What it wants done at first.
+    /// The first things that it wants done.
     fn start(&mut self) -> Vec<Output<R, Self::Decision>>;
 
-    /// What it wants done after this. Events that it does not wait for any more have no effect.
+    /// What it wants done after this event. Events that it no longer waits for have no effect.
     fn handle(&mut self, event: Event<R>) -> Vec<Output<R, Self::Decision>>;
 }
 
-/// What a machine of a commit wants done.
+/// What the machine of a commit wants done.
 pub(crate) type CommitOutput<R> = Output<R, Outcome>;
 
-/// An error of a key that a request can't meet by the protocol.
+/// A key error that the protocol rules out for this request.
 pub(crate) fn unexpected(request: &'static str, error: &KeyError) -> Error {
     let text = match () {
         () if !error.abort.is_empty() => error.abort.clone(),
@@ -205,7 +206,7 @@ pub(crate) fn unexpected(request: &'static str, error: &KeyError) -> Error {
     Error::Answer { request, error: text }
 }
 
-/// An answer of another kind than the request's.
+/// An answer of a different kind from the request's.
 pub(crate) fn mismatched(request: &'static str) -> Error {
     Error::Answer { request, error: "the answer is that of another request".to_owned() }
 }

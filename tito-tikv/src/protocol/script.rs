@@ -1,4 +1,4 @@
-//! A machine that is driven by hand.
+//! A machine driven by hand.
 #![allow(clippy::panic)]
 use std::collections::VecDeque;
 use std::fmt::Debug;
@@ -10,7 +10,7 @@ use tonic::Status;
 use super::{Backoff, CallId, Event, Limit, Machine, Output, Pause, Reply, Request, Response};
 use crate::Error;
 
-/// A machine whose regions have names of one letter, and what it wants that was not looked at yet.
+/// A machine whose regions have one-letter names, and those of its requests that haven't been looked at yet.
 pub(crate) struct Script<M: Machine<char>> {
     machine: M,
     out: VecDeque<Output<char, M::Decision>>,
@@ -90,7 +90,7 @@ where
         self.happen(Event::Timestamp { call, timestamp: Ok(timestamp) })
     }
 
-    /// Ends all pauses that are none between heartbeats, of which there has to be one.
+    /// Ends all pauses other than those between heartbeats, of which there has to be one.
     pub(crate) fn wait(&mut self) -> &mut Self {
         let pauses: Vec<CallId> = self
             .out
@@ -116,7 +116,7 @@ where
         self.happen(Event::Paused { call })
     }
 
-    /// The locks that are in the way are gone.
+    /// Reports that the locks in the way are gone.
     pub(crate) fn resolve(&mut self) -> Vec<LockInfo> {
         let (call, locks) = self.take("locks to resolve", |output| match output {
             Output::Resolve { call, locks } => Some((*call, locks.clone())),
@@ -130,7 +130,7 @@ where
         self.happen(Event::Deadline)
     }
 
-    /// The limit that was set last.
+    /// The most recent limit.
     pub(crate) fn limit(&mut self) -> Limit {
         let mut last = None;
         self.out.retain(|output| match output {

@@ -1,4 +1,4 @@
-//! One run of a handler, for events that were taken together, and what it comes to.
+//! One run of a handler for events that were taken together, and its result.
 
 use std::any::Any;
 use std::future::Future;
@@ -24,18 +24,18 @@ use crate::handler::{Context, Function as Handle};
 use crate::observe::{Run, Watched};
 use crate::policy::Order;
 
-/// What is left to do with an event when its handler has run.
+/// What is left to do with an event after its handler has run.
 pub(super) enum Verdict {
-    /// What becomes of it is to be decided and recorded with the acknowledgement.
+    /// Its fate has to be decided and recorded with the acknowledgement.
     Ended(Ended),
     /// The handler's own transaction has recorded it.
     Recorded(Recorded),
-    /// Nothing was done: the partition has another owner, or the order in which its events were read is out of date.
+    /// Nothing was done: the partition has another owner, or the order in which its events were read is outdated.
     Fenced {
-        /// The earliest revision of the topic under which one of the events that were handled together was read.
+        /// The earliest revision of the topic under which one of the events handled together was read.
         revision: u64,
     },
-    /// Nothing was done, as an earlier event of the entity has failed.
+    /// Nothing was done, because an earlier event of the entity has failed.
     NotBegun,
 }
 
@@ -50,14 +50,14 @@ impl Verdict {
     }
 }
 
-/// An event whose handler has run, and who is still to be told what becomes of it.
+/// An event whose handler has run, and those who still have to be told its fate.
 pub(super) struct Ran {
     pub(super) verdict: Verdict,
     pub(super) watched: Watched,
 }
 
 impl Ran {
-    /// Tells what is known already.
+    /// Tells what is already known.
     fn new(verdict: Verdict, watched: Watched) -> Self {
         let (fate, error) = match &verdict {
             Verdict::Ended(_) => return Self { verdict, watched },
@@ -68,19 +68,19 @@ impl Ran {
         Self { verdict, watched: Watched::default() }
     }
 
-    /// For an event that no handler has seen.
+    /// For an event that no handler saw.
     fn unseen(verdict: Verdict) -> Self {
         Self { verdict, watched: Watched::default() }
     }
 }
 
 impl Runner {
-    /// Runs the handler for events that were taken together, and says of each what it came to.
+    /// Runs the handler for events that were taken together, and returns a verdict on each.
     pub(super) async fn run(&self, deliveries: &[Delivery]) -> Few<Ran> {
         match AssertUnwindSafe(self.run_all(deliveries)).catch_unwind().await {
             Ok(ran) => ran,
-            // Not the handler's, which are caught nearer to it: of what observes it, such as a recorder of metrics. Without
-            // a verdict the partition would wait for these events for ever.
+            // Not a panic of the handler, which is caught closer to it, but of an observer, such as a metrics recorder.
+            // Without a verdict, the partition would wait for these events for ever.
             Err(panic) => {
                 let error = format!("what observes the handler panicked: {}", panics::text_of(panic));
                 tracing::error!(queue = %self.queue, error);
@@ -90,7 +90,7 @@ impl Runner {
         }
     }
 
-    /// A batch that fails is handled again, one by one, and so is one with a suspect in it.
+    /// A batch that fails is handled again one by one, and so is one that contains a suspect.
     async fn run_all(&self, deliveries: &[Delivery]) -> Few<Ran> {
         let _in_flight = CountedInFlight::new(&self.in_flight, deliveries.len());
         let hands = deliveries.first().and_then(|one| one.origin.hands.as_deref());
@@ -147,14 +147,14 @@ impl Runner {
         }
     }
 
-    /// What a worker has in hand is written before it is handed out; nothing is where that can't be.
+    /// What a worker has in hand is written before it is handed out. If that can't be written, nothing is handed out.
     fn not_handed_out(&self, deliveries: &[Delivery], error: &TitoError) -> Few<Ran> {
         self.log_engine(None, error, "it can't be written what is in hand");
         deliveries.iter().map(|_| Ran::unseen(Verdict::Ended(Ended::EngineFailed))).collect()
     }
 
-    /// Runs the handler to its end, its panic or its timeout; `None` if several events have failed together. A panic of
-    /// the handler, or of its error when that is written out, fails this attempt and nothing else.
+    /// Runs the handler to its end, its panic or its timeout; `None` if several events failed together. A panic of the
+    /// handler, or of its error while that is formatted, fails this attempt and nothing else.
     async fn run_together(&self, deliveries: &[Delivery]) -> Option<Few<Ran>> {
         let mut events = Few::with_capacity(deliveries.len());
         for delivery in deliveries {
@@ -176,7 +176,7 @@ impl Runner {
             let taken = deliveries.iter().map(|one| one.origin.partition).zip(&events);
             hands.registration.running.begin(&self.queue, self.database.clock().monotonic_millis(), taken)
         });
-        // In here the handler is dropped, too.
+        // The handler is dropped in here, too.
         let run = async { self.limited(pin!(self.run_handler(deliveries, events, &runs))).await };
         let failed = match AssertUnwindSafe(run).catch_unwind().await {
             Ok(Some(Ok(verdicts))) => {
@@ -205,7 +205,7 @@ impl Runner {
         runs: &[Run],
     ) -> Result<Few<Verdict>, Ended> {
         if self.handler.in_transaction {
-            // Boxed, so that plain handlers are not moved about with room for a transaction.
+            // Boxed, so that plain handlers don't carry space for a transaction around.
             return self.run_in_transaction(deliveries, events, runs).boxed().await;
         }
         match &self.handler.run {
@@ -225,8 +225,8 @@ impl Runner {
                 let outcomes = handled.map_err(|error| Ended::failed(text_of(&*error)))?;
                 let mut turns = Turns::new(self.policy.order);
                 let verdict = |(delivery, outcome): (&Delivery, _)| {
-                    // A plain handler can't take back what it did with events whose entity's earlier one was postponed, so
-                    // it does it again when it is their turn.
+                    // A plain handler can't undo what it did with events whose entity's earlier one was postponed, so
+                    // it does it again when their turn comes.
                     if !turns.has_turn(delivery.entity) {
                         return Verdict::NotBegun;
                     }
@@ -239,7 +239,7 @@ impl Runner {
         }
     }
 
-    /// Drops `run` where it waits when the timeout has passed.
+    /// Drops `run` at its current await when the timeout has passed.
     async fn limited<T>(&self, mut run: Pin<&mut impl Future<Output = T>>) -> Option<T> {
         let clock = self.database.clock();
         let millis = u64::try_from(self.timeout.as_millis()).unwrap_or(u64::MAX);

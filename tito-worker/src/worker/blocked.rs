@@ -6,10 +6,10 @@ use foldhash::HashMap;
 
 use super::lanes::Entity;
 
-/// With more of them in a partition no more is read until some go on; each takes about 150 bytes.
+/// With more of them in a partition, nothing is read until some continue; each takes about 150 bytes.
 const MOST: usize = if cfg!(test) { 8 } else { 50_000 };
 
-/// Later events of these entities are passed over; when the first one falls due, they are read again from there.
+/// Later events of these entities are skipped. When the first one falls due, they are read again from there.
 #[derive(Default)]
 pub(super) struct Blocked {
     /// By entity: when its first event falls due, in Unix seconds, and the event's key.
@@ -27,7 +27,7 @@ impl Blocked {
         self.first.get(&entity).is_some_and(|(_, first)| key > first.as_slice())
     }
 
-    /// Blocks what comes after `key` until a second, unless an earlier event of the entity blocks it already.
+    /// Blocks what comes after `key` until a second, unless an earlier event of the entity already blocks it.
     pub(super) fn block(&mut self, entity: Entity, key: Vec<u8>, until: i64) {
         if self.first.get(&entity).is_some_and(|(_, first)| *first < key) {
             return;

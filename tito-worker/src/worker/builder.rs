@@ -110,8 +110,8 @@ impl WorkerBuilder {
         self
     }
 
-    /// Like [`subscribe_with`](WorkerBuilder::subscribe_with), with what gets the handlers events from elsewhere than the
-    /// queue: for event stores.
+    /// Like [`subscribe_with`](WorkerBuilder::subscribe_with), with a feed that gets the handlers events from outside
+    /// the queue: for event stores.
     #[doc(hidden)]
     pub fn subscribe_fed(
         mut self,
@@ -138,7 +138,7 @@ impl WorkerBuilder {
     }
 
     /// Makes ownership automatic: the worker joins a fleet, whose members divide the partitions of the queues that they
-    /// subscribe to. Members come and go, and partitions move. Replaces [`partitions`](WorkerBuilder::partitions).
+    /// subscribe to. Members come and go, and partitions move. This replaces [`partitions`](WorkerBuilder::partitions).
     ///
     /// The members of a fleet can subscribe to different queues; a queue belongs to one fleet.
     ///
@@ -195,22 +195,22 @@ impl WorkerBuilder {
         self
     }
 
-    /// Uses as the [version](WorkerBuilder::application_version) the commit that is checked out in the repository
-    /// around the working directory, cut to 12 digits. For programs that run where they were built; without a
-    /// repository it changes nothing. Reads a few small files.
+    /// Uses the commit that is checked out in the repository around the working directory, cut to 12 digits, as the
+    /// [version](WorkerBuilder::application_version). For programs that run where they were built; without a
+    /// repository, it changes nothing. Reads a few small files.
     pub fn version_of_git(mut self) -> Self {
         let folder = std::env::current_dir().ok();
         self.worker.about.version = folder.and_then(|folder| git_commit(&folder)).or(self.worker.about.version);
         self
     }
 
-    /// The name of the machine, as [`TitoQueue::workers`] shows it, instead of the machine's own.
+    /// The machine's name, as [`TitoQueue::workers`] shows it, instead of the machine's own.
     pub fn host_name(mut self, name: impl Into<String>) -> Self {
         self.worker.about.host = Some(name.into());
         self
     }
 
-    /// Works only while `flag` is true. It is checked 20 times a second; handlers that are running when it becomes
+    /// Works only while `flag` is true. It is checked 20 times a second. Handlers that are running when it becomes
     /// false continue to their end.
     pub fn active_while(mut self, flag: Arc<AtomicBool>) -> Self {
         self.worker.active = Some(flag);
@@ -218,7 +218,7 @@ impl WorkerBuilder {
     }
 
     /// Whether the worker publishes the due firings of the database's periodic schedules, for all topics. Default: yes.
-    /// At least one worker of a database has to; with several, each firing is still published once.
+    /// At least one worker of a database has to; with several, each firing is still published only once.
     pub fn schedules(mut self, fires: bool) -> Self {
         self.worker.schedules = fires;
         self
@@ -226,19 +226,21 @@ impl WorkerBuilder {
 
     /// Sets the gauges of the queues that the worker serves this often: their backlogs, workers and longest handlers
     /// ([`observe::metrics`](crate::observe::metrics::BACKLOG_EVENTS) has them). Scraping a recorder reads the last
-    /// values, and nothing from the database. Default: never. Once in some seconds is plenty: if there is a backlog, up
-    /// to 10,000 events of a queue are read each time.
+    /// values, and nothing from the database. Default: never. Every few seconds is plenty: if there is a backlog, up to
+    /// 10,000 events of a queue are read each time.
     ///
-    /// With the crate `metrics-exporter-prometheus`, `PrometheusBuilder::new().install()?` before this exports them all.
+    /// With the crate `metrics-exporter-prometheus`, calling `PrometheusBuilder::new().install()?` first exports them
+    /// all.
     pub fn gauges(mut self, every: Duration) -> Self {
         self.worker.gauges = Some(every);
         self
     }
 
-    /// What the worker does in an [operation](crate::OperationTask::Named) with this name, step by step: each step gets
-    /// the place where the last one stopped, and returns where the next one continues. A step may take any time; it is
-    /// dropped at its current `await` when the operation is stopped, and another worker repeats it, with the same
-    /// [key](NamedStep::key), if this one dies. Operations that need no such registration are carried out by every worker.
+    /// What the worker does in an [operation](crate::OperationTask::Named) with this name, step by step. Each step gets
+    /// the place where the last one stopped, and returns where the next one continues. A step may take as long as it
+    /// likes. It is dropped at its current `await` when the operation is stopped, and another worker repeats it, with
+    /// the same [key](NamedStep::key), if this one dies. Every worker carries out operations that need no such
+    /// registration.
     ///
     /// ```
     /// # use tito_core::prelude::*;
@@ -271,7 +273,8 @@ impl WorkerBuilder {
         self
     }
 
-    /// Lets the worker make indexes of this model whole, in [operations](crate::OperationTask::Reindex) that somebody begins.
+    /// Lets the worker rebuild indexes of this model, in [operations](crate::OperationTask::Reindex) that somebody
+    /// starts.
     ///
     /// ```
     /// # use tito_core::model::TitoSchema;
@@ -285,8 +288,8 @@ impl WorkerBuilder {
         self
     }
 
-    /// Lets the worker rebuild a projection of an event store, in [operations](crate::OperationTask::Rebuild) that somebody
-    /// begins. `Projection::subscribe` of `tito-eventstore` calls it.
+    /// Lets the worker rebuild a projection of an event store, in [operations](crate::OperationTask::Rebuild) that
+    /// somebody starts. `Projection::subscribe` of `tito-eventstore` calls this.
     pub fn rebuilds(
         mut self,
         store: impl Into<String>,
@@ -297,14 +300,14 @@ impl WorkerBuilder {
         self
     }
 
-    /// Has whoever drops the future of [`Worker::run`] end it as the death of its process does, for tests of that.
+    /// Makes dropping the future of [`Worker::run`] end it as the death of its process would, for tests of that.
     #[doc(hidden)]
     pub fn dies_when_dropped(mut self) -> Self {
         self.worker.dies_when_dropped = true;
         self
     }
 
-    /// How long running handlers get to end when the worker is shut down. Default 10 s.
+    /// How long running handlers have to end when the worker is shut down. Default 10 s.
     pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
         self.worker.shutdown_timeout = timeout;
         self

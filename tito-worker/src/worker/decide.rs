@@ -1,4 +1,4 @@
-//! What becomes of an event, decided: the only place that knows.
+//! Decides what becomes of an event: the only place that knows.
 
 use std::time::Duration;
 
@@ -23,20 +23,20 @@ const FAILURES_KEPT: usize = 5;
 const ASKED_FOR_ANOTHER: &str = "the handler asked for another attempt";
 const NO_ROOM: &str = "there is no room to postpone it";
 
-/// What the handling of an event came to.
+/// The result of handling an event.
 #[derive(Clone, Debug)]
 pub(super) enum Ended {
-    /// The handler has returned; what it says is no dead letter.
+    /// The handler returned, and did not ask for a dead letter.
     Returned(Outcome),
-    /// The handler says that it is a dead letter.
+    /// The handler says that the event is a dead letter.
     DeadLettered(Reason),
-    /// The handler has failed, by an error, a panic or its timeout.
+    /// The handler failed, with an error, a panic or its timeout.
     Failed(Reason),
-    /// The engine has failed and not the handler.
+    /// The engine failed, not the handler.
     EngineFailed,
-    /// The stored bytes are no event. No handler has seen them.
+    /// The stored bytes are not an event. No handler has seen them.
     NoEvent,
-    /// It lies in a partition that it no longer belongs to. No handler has seen it.
+    /// The event is in a partition that it no longer belongs to. No handler has seen it.
     Misplaced,
 }
 
@@ -48,13 +48,13 @@ pub(super) struct Reason {
 }
 
 impl Reason {
-    /// Its text is cut. The fingerprint is that of all of it.
+    /// Truncates the text. The fingerprint covers all of it.
     fn new(text: String) -> Self {
         Self { fingerprint: fingerprint(&text), text: cut(text) }
     }
 }
 
-/// By whom it was handled, and how long that took, as far as it is known.
+/// Who handled it, and how long that took, as far as known.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct HandledBy {
     pub(super) worker: Option<Uuid>,
@@ -72,8 +72,8 @@ impl Ended {
         Self::Failed(Reason::new(error))
     }
 
-    /// Whether what has happened already lets later events of the entity go on, recorded or not. An event that is to be
-    /// dead-lettered may still be handled again, and succeed, if that is not recorded.
+    /// Whether later events of the entity can continue after this, recorded or not. An event about to be dead-lettered
+    /// may still be handled again, and succeed, if that is not recorded.
     pub(super) fn is_final_before_it_is_recorded(&self) -> bool {
         match self {
             Self::Returned(Outcome::Done) | Self::NoEvent | Self::Misplaced => true,
@@ -86,12 +86,12 @@ impl Ended {
         }
     }
 
-    /// Whether a step of the event is done, and the next one is to follow.
+    /// Whether a step of the event is done, and the next one follows.
     pub(super) fn is_step(&self) -> bool {
         matches!(self, Self::Returned(Outcome::Advance(_)))
     }
 
-    /// Why the handler has failed.
+    /// Why the handler failed.
     pub(super) fn error(&self) -> Option<&str> {
         match self {
             Self::Failed(reason) => Some(&reason.text),
@@ -114,7 +114,7 @@ fn cut(mut text: String) -> String {
     text
 }
 
-/// By what it is decided, beside the event and what its handling came to.
+/// What the decision depends on, besides the event and the result of handling it.
 pub(super) struct Rules<'a> {
     pub(super) policy: &'a Policy,
     /// The topic as it is when the fate is recorded.
@@ -122,7 +122,7 @@ pub(super) struct Rules<'a> {
     /// The partition in which the event lies.
     pub(super) partition: u16,
     pub(super) handled_by: HandledBy,
-    /// The event's id, or a new one where its key has none.
+    /// The event's id, or a new one if its key has none.
     pub(super) id: &'a dyn Fn() -> Uuid,
     /// How large a row may be.
     pub(super) most_bytes: usize,
@@ -131,12 +131,12 @@ pub(super) struct Rules<'a> {
     pub(super) random: f64,
 }
 
-/// What becomes of an event, and the row that there is of it then, if there is one.
+/// What becomes of an event, and its row afterwards, if it has one.
 #[derive(Debug, PartialEq)]
 pub(super) struct Decided {
     pub(super) fate: Fate,
     pub(super) row: Option<(Place, Vec<u8>)>,
-    /// What is to be logged of it.
+    /// What to log about it.
     pub(super) failure: Option<Box<Failure>>,
 }
 
@@ -185,7 +185,7 @@ pub(super) fn decide(key: &[u8], stored: Vec<u8>, ended: &Ended, rules: &Rules<'
 }
 
 impl Rules<'_> {
-    /// Where a row of the event lies that is not to be handled.
+    /// Where the row of an event that is not to be handled goes.
     fn place(&self, kind: Kind) -> Place {
         Place { kind, partition: self.partition, second: self.now.seconds(), id: (self.id)() }
     }
@@ -194,14 +194,14 @@ impl Rules<'_> {
         Decided { fate, row: Some((self.place(Kind::Dead), row)), failure: None }
     }
 
-    /// What is to be logged of an event whose last failure is noted in it.
+    /// What to log about an event that contains its last failure.
     fn failure(&self, event: &TitoEvent, next: Option<i64>) -> Option<Box<Failure>> {
         let error = event.failures.last().expect("the failure was noted in it just now").error.clone();
         let (entity, attempt) = (event.entity.clone(), event.failed_attempts);
         Some(Box::new(Failure { id: event.id, entity, attempt, next, error }))
     }
 
-    /// What is kept of an event that is done: as it is stored, with how it was done where there is room for that.
+    /// What is kept of a done event: the stored row, with how it was done if there is room for that.
     fn completed(&self, key: &[u8], stored: Vec<u8>) -> Vec<u8> {
         let Ok(mut event) = TitoEvent::decode(key, &stored) else { return stored };
         event.done = Some(Completion {
@@ -229,7 +229,7 @@ impl Rules<'_> {
         event
     }
 
-    /// What becomes of an event that has failed once more.
+    /// What becomes of an event that has failed again.
     fn retry(&self, event: TitoEvent, stored: Vec<u8>, second: i64) -> Result<Decided> {
         match self.policy.exhausted {
             _ if !self.policy.retry.is_exhausted(event.failed_attempts) => {
@@ -240,7 +240,7 @@ impl Rules<'_> {
         }
     }
 
-    /// An event that is to be handled again at a second fails for good if it does not fit any more.
+    /// An event to be handled again at a second fails for good if it no longer fits.
     fn postpone(&self, fate: Fate, event: TitoEvent, stored: Vec<u8>, second: i64) -> Result<Decided> {
         let (timestamp, not_before) = (event.timestamp, event.not_before);
         let again = self.policy.order.postpone(second.min(keys::MAX_EVENT_SECONDS));
@@ -257,13 +257,13 @@ impl Rules<'_> {
         Ok(Decided { fate, row: Some((Place::of(&event, self.topic), row)), failure })
     }
 
-    /// An event whose next step does not fit fails for good, with the step that it was at. As when it was published there
-    /// has to be room for its failures; for that the payloads of earlier steps go, but for the first, which is what is
-    /// handled again where all is.
+    /// An event whose next step does not fit fails for good, with its current step. As at publishing, there has to be
+    /// room for its failures. To make room, the payloads of earlier steps go, except the first, which is what is
+    /// handled if everything is handled again.
     fn advance(&self, step: &Advance, event: TitoEvent, stored: Vec<u8>, second: i64) -> Result<Decided> {
         let next = match step.applied_to(event.clone(), self.now) {
             Ok(next) => next,
-            // It was JSON when the step was made.
+            // It was JSON when the step was created.
             Err(error) => return self.dead_lettered(self.with_failure(event, Reason::new(error.to_string())), stored),
         };
         let again = self.policy.order.postpone(second.min(keys::MAX_EVENT_SECONDS));
@@ -281,7 +281,7 @@ impl Rules<'_> {
         Ok(Decided { fate: Fate::Advanced, row: Some((Place::of(&next, self.topic), row)), failure: None })
     }
 
-    /// With no room for the failure the event is kept as it was stored.
+    /// If there is no room for the failure, the event is kept as it was stored.
     fn dead_lettered(&self, event: TitoEvent, stored: Vec<u8>) -> Result<Decided> {
         let row = event.encode()?;
         let failure = self.failure(&event, None);

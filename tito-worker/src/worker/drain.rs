@@ -1,4 +1,4 @@
-//! A pass over everything that is due, without waiting for more.
+//! A pass over everything due, without waiting for more.
 
 use futures::FutureExt;
 use futures::future::join_all;
@@ -14,10 +14,11 @@ use crate::schedule;
 use crate::topics::end_pause;
 
 impl Worker {
-    /// Publishes the due firings of schedules, handles everything that is due and becomes due in the process, and
+    /// Publishes the due firings of schedules, handles everything that is due or becomes due in the process, and
     /// returns when nothing is left. For programs that are started now and then, and for tests. It ignores the flag of
-    /// [`WorkerBuilder::active_while`](crate::WorkerBuilder::active_while), and joins no fleet: it handles the partitions of its share, which is all of
-    /// them unless [`WorkerBuilder::partitions`](crate::WorkerBuilder::partitions) said otherwise.
+    /// [`WorkerBuilder::active_while`](crate::WorkerBuilder::active_while), and joins no fleet: it handles the
+    /// partitions of its share, which is all of them unless
+    /// [`WorkerBuilder::partitions`](crate::WorkerBuilder::partitions) said otherwise.
     ///
     /// # Errors
     /// Those of [`check`](Worker::check) and of the engine; unlike [`run`](Worker::run), this does not wait for a
@@ -44,7 +45,7 @@ impl Worker {
             let mut tasks = JoinSet::new();
             let database = &self.queue.engine;
             let topics = join_all(self.subscriptions.iter().map(|runner| read_topic(database, runner))).await;
-            // What can't be read of one queue is not in the way of the others.
+            // Unreadable rows of one queue don't stop the others.
             let mut damaged = None;
             for (runner, topic) in self.subscriptions.iter().zip(topics) {
                 let Some(topic) = unless_damaged(topic, &mut damaged)? else { continue };
@@ -88,7 +89,7 @@ impl Worker {
     }
 }
 
-/// What was read, or nothing and the first error where it was a stored row that could not be.
+/// The result of a read; nothing, and the first error, if a stored row was unreadable.
 fn unless_damaged<T>(read: Result<T>, damaged: &mut Option<TitoError>) -> Result<Option<T>> {
     match read {
         Ok(value) => Ok(Some(value)),

@@ -1,4 +1,4 @@
-//! What a transaction that acknowledges events reads beside them, to find out whether it still may.
+//! What a transaction that acknowledges events reads in addition, to find out whether it still may.
 
 use tito_core::event::{Topic, topic_of};
 use tito_core::{Result, Transaction};
@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::keys;
 use crate::membership::Lease;
 
-/// Where the answers stand.
+/// Where to find the answers.
 #[derive(Clone, Debug)]
 pub(super) struct Fence {
     topic_key: Vec<u8>,
@@ -37,7 +37,7 @@ impl Fence {
         self.lease.as_ref().map(|(_, lease)| lease.member)
     }
 
-    /// Reads the events under these keys, and what has to be known with them, in one call.
+    /// Reads the events under these keys, along with what must be known, in one call.
     pub(super) async fn read(&self, tx: &Transaction, events: Vec<Vec<u8>>) -> Result<Checked> {
         let mut all = events;
         let count = all.len();

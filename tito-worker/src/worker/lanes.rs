@@ -18,16 +18,16 @@ use super::attempt::{Ran, Verdict};
 use super::runner::{Delivery, Runner};
 use crate::policy::Order;
 
-/// How long aborted handlers get to be dropped.
+/// How long aborted handlers have to be dropped.
 const LONGEST_ABORT: Duration = Duration::from_secs(1);
 
-/// How many handlers that don't wait run one after the other before another partition has its turn.
+/// How many handlers that don't wait run one after another before another partition gets its turn.
 const HANDLERS_A_TURN: usize = 512;
 
-/// What is mostly one.
+/// A list that usually has one element.
 pub(super) type Few<T> = SmallVec<[T; 1]>;
 
-/// The hash of an entity's name. Two entities with one hash merely wait for one another.
+/// The hash of an entity's name. Two entities with the same hash merely wait for each other.
 pub(super) type Entity = u64;
 
 pub(super) fn entity_of(name: &str) -> Entity {
@@ -49,8 +49,8 @@ pub(super) struct Finished {
 pub(super) struct Lanes {
     runner: Arc<Runner>,
     shared: Arc<Shared>,
-    /// As many as there is work for, at most the subscription's concurrency, which they share with those of other partitions.
-    /// Each runs one handler after the other.
+    /// As many as there is work for, up to the subscription's concurrency, which they share with other partitions. Each
+    /// runs one handler after another.
     tasks: JoinSet<()>,
 }
 
@@ -71,13 +71,13 @@ struct Queues {
     running: usize,
     /// How many tasks there are.
     tasks: usize,
-    /// Whether no handler is to begin any more.
+    /// Whether no more handlers may begin.
     is_closed: bool,
 }
 
 struct Lane {
     state: State,
-    /// How many events have to be recorded before it goes on.
+    /// How many events have to be recorded before it continues.
     unrecorded: usize,
     waiting: Waiting,
 }
@@ -86,11 +86,11 @@ struct Lane {
 enum State {
     Ready,
     Running,
-    /// What its latest events came to has to be recorded first.
+    /// The results of its latest events have to be recorded first.
     Recording,
 }
 
-/// The events of an entity by key, so in the order in which they are to be handled. Most entities have one at a time.
+/// The events of an entity by key, and thus in the order to handle them. Most entities have one at a time.
 #[derive(Default)]
 struct Waiting {
     first: Option<Delivery>,
@@ -145,7 +145,7 @@ impl Queues {
         if self.is_closed {
             return 0;
         }
-        // Each of them has one at least.
+        // Each of them has at least one.
         if self.ready.len() >= most {
             return most;
         }
@@ -159,7 +159,7 @@ impl Queues {
         available
     }
 
-    /// Up to `most` events that can be handled together, those of one entity in their order.
+    /// Up to `most` events that can be handled together, with those of each entity in order.
     fn take(&mut self, most: usize) -> Few<Delivery> {
         let mut taken = Few::with_capacity(most.min(self.ready.len()));
         while taken.len() < most {
@@ -173,8 +173,8 @@ impl Queues {
         taken
     }
 
-    /// One of the events that an entity waits for was recorded. Events of it that were handled together can be recorded
-    /// apart.
+    /// One of the events that an entity waits for was recorded. Events that were handled together can be recorded
+    /// separately.
     fn end_suspension(&mut self, entity: Entity) {
         let Some(lane) = self.lanes.get_mut(&entity).filter(|lane| lane.state == State::Recording) else { return };
         lane.unrecorded = lane.unrecorded.checked_sub(1).expect("a lane that records has events that are not recorded");
@@ -206,7 +206,7 @@ impl Lanes {
         Self { runner, shared: Arc::default(), tasks: JoinSet::new() }
     }
 
-    /// Takes events, in the order in which those of one entity are to be handled.
+    /// Accepts events, with those of each entity in the order to handle them.
     pub(super) fn submit(&mut self, deliveries: Vec<Delivery>) {
         let mut queues = self.shared.lock();
         for delivery in deliveries {
@@ -217,7 +217,7 @@ impl Lanes {
     }
 
     fn start_tasks(&mut self) {
-        // Tasks that have ended for want of work.
+        // Tasks that ended for lack of work.
         while self.tasks.try_join_next().is_some() {}
         let mut queues = self.shared.lock();
         let more = queues.ready.len().min(self.runner.pace.concurrency().saturating_sub(queues.tasks));
@@ -237,12 +237,12 @@ impl Lanes {
     /// The events whose handlers have ended since the last call.
     pub(super) fn take_finished(&self) -> Vec<Finished> {
         let finished = &mut self.shared.lock().finished;
-        // About as many will end until the next call.
+        // About as many will end before the next call.
         let next = Vec::with_capacity(finished.len());
         std::mem::replace(finished, next)
     }
 
-    /// Goes on with an entity whose events had to be recorded first, once for each of them.
+    /// Continues with an entity whose events had to be recorded first; called once for each of them.
     pub(super) fn resume(&mut self, entity: Entity) {
         self.shared.lock().end_suspension(entity);
         self.start_tasks();
@@ -269,7 +269,7 @@ impl Lanes {
         unstarted
     }
 
-    /// Lets no handler begin any more; those that run go on.
+    /// Lets no more handlers begin; running ones continue.
     pub(super) fn close(&self) {
         self.shared.lock().is_closed = true;
     }
@@ -279,13 +279,13 @@ impl Lanes {
         self.shared.lock().running > 0
     }
 
-    /// Drops running handlers where they wait, and returns how many there were. One that blocks its thread can't be
-    /// dropped; it is left to itself.
+    /// Drops running handlers at their current await, and returns how many there were. A handler that blocks its thread
+    /// can't be dropped and is left to itself.
     pub(super) async fn abort(&mut self) -> u64 {
         self.tasks.abort_all();
         let joined = async { while self.tasks.join_next().await.is_some() {} };
         let _ = tokio::time::timeout(LONGEST_ABORT, joined).await;
-        // A handler that ended at the last moment is not among them.
+        // This excludes a handler that ended at the last moment.
         self.shared.lock().running as u64
     }
 }
@@ -349,7 +349,7 @@ fn finish(queues: &mut Queues, deliveries: Few<Delivery>, ran: Few<Ran>, order: 
     for (delivery, ran) in deliveries.into_iter().zip(ran) {
         let entity = delivery.entity;
         if let Verdict::NotBegun = ran.verdict {
-            // Behind what came in before it meanwhile, such as an event that was redriven.
+            // Behind anything that came in before it meanwhile, such as a redriven event.
             if let Some(lane) = queues.lanes.get_mut(&entity) {
                 lane.waiting.insert(delivery);
             }

@@ -1,4 +1,4 @@
-//! The events of a partition that are in memory: read, and their outcome not recorded yet.
+//! The events of a partition that are in memory: read, with their outcome not recorded yet.
 
 use foldhash::{HashMap, HashSet};
 use uuid::Uuid;
@@ -6,11 +6,11 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use crate::keys;
 
-/// How many events a partition holds, and how many bytes of them as they are stored.
+/// How many events a partition holds, and how many bytes of them in stored form.
 const MOST_EVENTS: usize = 2_048;
 const MOST_BYTES: usize = 8 << 20;
 
-/// An event's slot within its partition: the second that it is due and its id.
+/// An event's slot within its partition: its due second and its id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Slot {
     pub(super) second: i64,
@@ -23,7 +23,7 @@ impl Slot {
         keys::parse_event_second_and_id(key).map(|(second, id)| Self { second, id })
     }
 
-    /// The slot of a key that may be no event's, which goes to the dead letters: it gets one that no event has.
+    /// The slot of a key that may not be an event's, and goes to the dead letters: it gets one that no event has.
     pub(super) fn of(key: &[u8]) -> Self {
         Self::parse(key).unwrap_or_else(|| Self { second: i64::MAX, id: Uuid::from_u128(xxh3_128(key)) })
     }
@@ -33,7 +33,7 @@ impl Slot {
 pub(super) struct Loaded {
     sizes: HashMap<Slot, usize>,
     bytes: usize,
-    /// Events that were released while a page was being read, which may still show them.
+    /// Events released while a page was being read, which may still show them.
     settled: HashSet<Slot>,
 }
 
@@ -51,23 +51,23 @@ impl Loaded {
         self.sizes.is_empty()
     }
 
-    /// Whether an event that a page shows is loaded already, or was released since the page was read.
+    /// Whether an event in a page is already loaded, or was released since the page was read.
     pub(super) fn is_loaded(&self, slot: &Slot) -> bool {
         self.settled.contains(slot) || self.sizes.contains_key(slot)
     }
 
-    /// Whether an event was released since the page that shows it was read: what is stored by now may be another.
+    /// Whether an event was released since the page that shows it was read: what is stored now may be different.
     pub(super) fn was_released(&self, slot: &Slot) -> bool {
         self.settled.contains(slot)
     }
 
-    /// Loads an event that is not loaded yet.
+    /// Loads an event that isn't loaded yet.
     pub(super) fn load(&mut self, slot: Slot, size: usize) {
         self.bytes += size;
         self.bytes -= self.sizes.insert(slot, size).unwrap_or(0);
     }
 
-    /// Releases an event. With `is_reading` a page that is being read may show it still.
+    /// Releases an event. With `is_reading`, a page that is being read may still show it.
     pub(super) fn release(&mut self, key: &[u8], is_reading: bool) {
         let slot = Slot::of(key);
         self.bytes -= self.sizes.remove(&slot).unwrap_or(0);
@@ -76,12 +76,12 @@ impl Loaded {
         }
     }
 
-    /// Forgets what pages that have been read by now may have shown.
+    /// Forgets what may have been in pages that have been read by now.
     pub(super) fn settle(&mut self) {
         self.settled.clear();
     }
 
-    /// The second of the first event that is loaded.
+    /// The second of the first loaded event.
     pub(super) fn first_second(&self) -> Option<i64> {
         self.sizes.keys().map(|slot| slot.second).min()
     }

@@ -21,8 +21,8 @@ impl StoredRow for LowWatermark {
 }
 
 impl LowWatermark {
-    /// Writes the floor into the partition's checkpoint. One that can't be read costs a scan from the beginning, nothing
-    /// else, and is replaced.
+    /// Writes the floor into the partition's checkpoint. An unreadable checkpoint only costs a scan from the beginning,
+    /// and is replaced.
     pub(super) async fn write(tx: &Transaction, queue: &str, partition: u16, floor: i64) -> Result<()> {
         let key = keys::low_watermark(queue, partition);
         let stored = tx.get(&key).await?.and_then(|stored| Self::decode(&key, &stored).ok());

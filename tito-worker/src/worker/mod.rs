@@ -2,30 +2,30 @@
 //!
 //! | file | idea |
 //! |---|---|
-//! | `builder` | what a worker is told |
+//! | `builder` | how a worker is configured |
 //! | `supervisor` | one subscription: its topic, and which partitions are served |
-//! | `drain` | a pass over all that is due, without waiting for more |
-//! | `quiet` | partitions where nothing has come for long, looked at together |
-//! | `rounds` | what is done again and again for all subscriptions together |
+//! | `drain` | a pass over everything due, without waiting for more |
+//! | `quiet` | partitions where nothing has come for long, checked together |
+//! | `rounds` | recurring work for all subscriptions together |
 //! | `partition` | the loop of one partition |
 //! | `cursor` | when to read which part of the partition |
 //! | `loaded` | the events that are in memory |
-//! | `blocked` | entities whose first event waits for its next attempt, where the order is strict |
-//! | `waited` | what waits already when the engine's time is set back |
+//! | `blocked` | entities whose first event waits for its next attempt, under strict order |
+//! | `waited` | what is already waiting when the engine's time is set back |
 //! | `time_set` | who notices that |
 //! | `lanes` | order within an entity, concurrency across entities |
 //! | `source`, `pace` | how a subscription reads, and how much it handles at once |
 //! | `runner` | what a subscription is, and what is handed to its handler |
 //! | `attempt`, `transactional` | one run of a handler |
-//! | `turns` | whose turn it is among events that are handled together |
+//! | `turns` | whose turn it is among events handled together |
 //! | `deaths` | events that kill their process |
 //! | `decide` | what becomes of an event |
-//! | `record` | that, written with the acknowledgement |
-//! | `feed` | events from elsewhere than the queue |
+//! | `record` | writes that along with the acknowledgement |
+//! | `feed` | events from outside the queue |
 //! | `low_watermark` | where scans of a partition may begin |
 //! | `fence` | what an acknowledgement checks: the topic, and who owns the partition |
-//! | `operating` | an operation made by a program that does nothing else |
-//! | `report`, `error` | what was done, and why it has ended |
+//! | `operating` | an operation run by a program that does nothing else |
+//! | `report`, `error` | what a worker did, and why it ended |
 
 mod attempt;
 mod blocked;
@@ -89,10 +89,10 @@ pub use self::feed::{
 };
 pub use self::report::WorkerReport;
 
-/// How often the flag of [`WorkerBuilder::active_while`] is looked at.
+/// How often the flag of [`WorkerBuilder::active_while`] is checked.
 const ACTIVE_CHECK: Duration = Duration::from_millis(50);
 
-/// The pauses between attempts to reach an engine that fails.
+/// The pauses between attempts to reach a failing engine.
 const FIRST_ERROR_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_ERROR_PAUSE: Duration = Duration::from_secs(5);
 
@@ -138,22 +138,22 @@ pub struct Worker {
     registered: OperationTypes,
     /// The fleet that it joins, and how.
     fleet: Option<(String, MembershipOptions)>,
-    /// What it says of itself.
+    /// What it says about itself.
     about: About,
     /// How often it sets the gauges of its queues.
     gauges: Option<Duration>,
-    /// Whether to drop its run counts as the death of its process.
+    /// Whether dropping its run counts as the death of its process.
     dies_when_dropped: bool,
 }
 
 impl Worker {
-    /// A worker of all partitions without subscriptions, to be told more.
+    /// A worker of all partitions, without subscriptions yet.
     pub fn builder(queue: TitoQueue) -> WorkerBuilder {
         WorkerBuilder::new(queue)
     }
 
     /// Checks the worker's configuration: the names of its queues and its fleet are valid, and it subscribes to each
-    /// queue once. [`run`](Worker::run) and [`drain`](Worker::drain) ask this first.
+    /// queue only once. [`run`](Worker::run) and [`drain`](Worker::drain) check this first.
     ///
     /// # Errors
     /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName), [`QueueError::SubscribedTwice`].
@@ -174,15 +174,15 @@ impl Worker {
     /// Works until `shutdown` completes. Then no more events are handed out, running handlers get the shutdown timeout
     /// to end, and their outcomes are recorded. Until then, engine errors are logged and retried.
     ///
-    /// It also ends, as if `shutdown` had completed, once an operator has told it to leave ([`TitoQueue::retire`]): the
+    /// It also ends, as if `shutdown` had completed, once an operator has told it to leave ([`TitoQueue::retire`]); the
     /// report says so.
     ///
     /// And it ends once the engine is closed, by its owner or because its storage failed. Running handlers get the same
     /// time to end, but their outcomes can no longer be recorded.
     ///
     /// # Errors
-    /// Its source is [`TitoError::EngineClosed`](tito_core::TitoError::EngineClosed) or, at once, what [`check`](Worker::check) finds; it also has the
-    /// report of what was done until then. It is logged too.
+    /// The error's source is [`TitoError::EngineClosed`](tito_core::TitoError::EngineClosed) or, immediately, what
+    /// [`check`](Worker::check) finds. It also contains the report of what was done until then, and is logged.
     pub async fn run(&self, shutdown: impl Future<Output = ()> + Send) -> Result<WorkerReport, WorkerError> {
         if let Err(source) = self.check() {
             tracing::error!(error = %source, "the worker does not run");
@@ -270,7 +270,7 @@ impl Worker {
             () = watch_flag, if self.active.is_some() => None,
             closed = self.queue.engine.closed() => Some(closed),
         };
-        // Receivers are gone only when their tasks have ended already.
+        // It fails only if all tasks have already ended.
         let _ = stop.send(true);
         let (mut report, ()) = tokio::join!(joined(tasks), hands.stop());
         report.retired = registration.is_retired();
@@ -285,7 +285,7 @@ impl Worker {
         }
     }
 
-    /// What a run of it says of itself.
+    /// What its run says about itself.
     fn about(&self) -> About {
         let fleet = self.fleet.as_ref().map(|(fleet, _)| fleet.clone());
         let share = fleet.is_none().then_some(self.partitions);
@@ -316,7 +316,7 @@ async fn joined(mut tasks: JoinSet<WorkerReport>) -> WorkerReport {
     total
 }
 
-/// Handlers run in tasks of their own whose panics are caught; one here is a bug, to be seen and not swallowed.
+/// Handlers run in tasks of their own, which catch their panics. A panic here is a bug, to be seen and not swallowed.
 fn resumed<T>(ended: Result<T, tokio::task::JoinError>) -> T {
     match ended {
         Ok(value) => value,

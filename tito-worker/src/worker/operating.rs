@@ -1,4 +1,4 @@
-//! An operation made by a program that does nothing else.
+//! An operation run by a program that does nothing else.
 
 use uuid::Uuid;
 
@@ -7,9 +7,9 @@ use crate::error::QueueError;
 use crate::operation::OperationInfo;
 
 impl Worker {
-    /// Steps an operation here until it has ended, with what the worker's application has registered, as
-    /// [`Operations::run`](crate::Operations::run) does without that: for programs that are started to do this. Nothing
-    /// else of the worker is run. Dropping it leaves the operation where it is.
+    /// Runs an operation to its end here, with what the worker's application has registered, as
+    /// [`Operations::run`](crate::Operations::run) does without that: for programs started for this purpose. Nothing
+    /// else of the worker runs. Dropping the future leaves the operation where it is.
     ///
     /// ```
     /// # use tito_core::model::TitoSchema;
@@ -25,7 +25,7 @@ impl Worker {
     /// ```
     ///
     /// # Errors
-    /// As [`Operations::run`](crate::Operations::run).
+    /// Those of [`Operations::run`](crate::Operations::run).
     pub async fn run_operation(&self, id: Uuid) -> Result<OperationInfo, QueueError> {
         self.queue.operations().run_with(id, self.registered.clone()).await
     }

@@ -1,4 +1,5 @@
-//! How many events of a subscription are handled at once, and how fast: as it says itself, or an operator in its place.
+//! How many events of a subscription are handled at once, and how fast: as the subscription says, or an operator
+//! instead.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,18 +9,18 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::policy::{LimitedBy, RateLimit, RateLimiter, Share, Subscription};
 
-/// How long at most nobody asks whether the limit is still what it was.
+/// The longest time before the limit is checked for changes.
 const ASK_AGAIN_MILLIS: u64 = 1_000;
 
 pub(super) struct Pace {
-    /// What the subscription says.
+    /// The subscription's own settings.
     said: Said,
-    /// How many handlers run at once, in all partitions together.
+    /// How many handlers run at once, across all partitions.
     concurrency: AtomicUsize,
     permits: Semaphore,
-    /// How many permits too many are out since the concurrency was lowered.
+    /// How many excess permits are out since the concurrency was lowered.
     too_many: AtomicUsize,
-    /// How many events a handler gets together.
+    /// How many events a handler gets at a time.
     pub(super) batch: usize,
     is_limited: AtomicBool,
     rate: Mutex<Limited>,
@@ -31,14 +32,14 @@ struct Said {
     rate: Option<RateLimit>,
 }
 
-/// By what the rate is limited.
+/// What limits the rate.
 struct Limited {
     by: Option<RateLimiter>,
-    /// What an operator has set, and which part of it is this worker's.
+    /// What an operator has set, and this worker's share of it.
     set: (QueueLimits, Share),
 }
 
-/// That one handler may run.
+/// Permission to run one handler.
 pub(super) struct MayRun<'a> {
     pace: &'a Pace,
     permit: Option<SemaphorePermit<'a>>,
@@ -67,7 +68,7 @@ impl Pace {
         }
     }
 
-    /// Which limit keeps another handler from being started now. Those that wait for the rate have permits already.
+    /// Which limit keeps another handler from starting now. Those that wait for the rate already have permits.
     pub(super) fn limited_by(&self, clock_millis: u64) -> Option<LimitedBy> {
         if self.lock().by.as_ref().is_some_and(|rate| !rate.is_ready(clock_millis)) {
             return Some(LimitedBy::Rate);
@@ -75,7 +76,7 @@ impl Pace {
         (self.permits.available_permits() == 0).then_some(LimitedBy::Concurrency)
     }
 
-    /// Goes by what an operator has set of the queue, of which a part is handled here. Handlers that run go on.
+    /// Applies what an operator has set for the queue, of which a part is handled here. Running handlers continue.
     pub(super) fn go_by(&self, limits: &QueueLimits, share: Share) {
         let concurrency = limits.concurrency.map_or(self.said.concurrency, |handlers| {
             usize::try_from(handlers).unwrap_or(usize::MAX).clamp(1, Semaphore::MAX_PERMITS)
@@ -97,7 +98,7 @@ impl Pace {
         self.is_limited.store(limited.by.is_some(), Ordering::Release);
     }
 
-    /// Called by one at a time.
+    /// Must not be called concurrently.
     fn set_concurrency(&self, concurrency: usize) {
         let before = self.concurrency.swap(concurrency, Ordering::Relaxed);
         if concurrency >= before {
@@ -114,35 +115,35 @@ impl Pace {
         }
     }
 
-    /// Whether a permit is to be kept from being used again, which is to be done then.
+    /// Whether to keep a permit from being used again; if so, the caller has to do that.
     fn has_too_many(&self) -> bool {
         let one_less = |count: usize| count.checked_sub(1);
         self.too_many.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less).is_ok()
     }
 
-    /// How many handlers run at once, in all partitions together.
+    /// How many handlers run at once, across all partitions.
     pub(super) fn concurrency(&self) -> usize {
         self.concurrency.load(Ordering::Relaxed)
     }
 
-    /// Waits until a handler may run, by turns with those who have asked before.
+    /// Waits until a handler may run, in the order of requests.
     pub(super) async fn may_run(&self) -> MayRun<'_> {
         MayRun { pace: self, permit: self.permits.acquire().await.ok() }
     }
 
-    /// The same at once, if one may, until [`give_back`](Pace::give_back).
+    /// The same without waiting, if one may run, until [`give_back`](Pace::give_back).
     pub(super) fn try_take(&self) -> bool {
         self.permits.try_acquire().map(SemaphorePermit::forget).is_ok()
     }
 
-    /// The same, and waits.
+    /// The same, but waits.
     pub(super) async fn take(&self) {
         if let Ok(permit) = self.permits.acquire().await {
             permit.forget();
         }
     }
 
-    /// Ends what [`take`](Pace::take) or [`try_take`](Pace::try_take) has begun.
+    /// Ends what [`take`](Pace::take) or [`try_take`](Pace::try_take) started.
     pub(super) fn give_back(&self) {
         if !self.has_too_many() {
             self.permits.add_permits(1);

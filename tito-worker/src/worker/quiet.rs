@@ -1,5 +1,5 @@
-//! Partitions where nothing has come for long, on engines that do not tell of every commit: the worker looks for events in
-//! all of them together, with one scan where none of them has any, in place of one for each every half a second.
+//! Partitions where nothing has come for long, on engines that don't report every commit. The worker looks for events
+//! in all of them together, with a single scan if none has any, instead of one for each every half a second.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,14 +13,14 @@ use tokio::sync::Notify;
 use super::runner::Runner;
 use crate::keys;
 
-/// How often it is looked, in milliseconds.
+/// How often to look, in milliseconds.
 const LOOK_EVERY: u64 = 400;
 
-/// The pause after a look is so many times as long as that took: events that are not due are passed one partition at a
-/// time, and deleted ones that TiKV still keeps one by one.
+/// The pause after a look is this many times as long as the look took: partitions with events that are not due are
+/// skipped one at a time, as are deleted events that TiKV still keeps.
 const PAUSE_OF_A_LOOK: u64 = 4;
 
-/// No pause is longer, in milliseconds.
+/// The longest pause, in milliseconds.
 const LONGEST_PAUSE: u64 = 15_000;
 
 /// The quiet partitions of a queue.
@@ -38,11 +38,11 @@ impl Quiet {
     }
 }
 
-/// Told when a partition of this process becomes quiet.
+/// Notified when a partition of this process becomes quiet.
 #[derive(Default)]
 struct BecameQuiet(Notify);
 
-/// Says that a partition is quiet, until it is dropped.
+/// Marks a partition as quiet, until it is dropped.
 pub(super) struct IsQuiet {
     runner: Arc<Runner>,
     partition: u16,
@@ -65,11 +65,11 @@ impl Drop for IsQuiet {
 /// Looks for events in the quiet partitions of a worker.
 pub(super) struct QuietQueues<'a> {
     database: &'a Database,
-    /// By where the keys of their events begin.
+    /// By the prefix of their events' keys.
     queues: Vec<(Vec<u8>, &'a Runner)>,
 }
 
-/// A queue by its number, and one of its partitions.
+/// A queue's index, and one of its partitions.
 type Place = (usize, u16);
 
 impl<'a> QuietQueues<'a> {
@@ -103,7 +103,7 @@ impl<'a> QuietQueues<'a> {
         }
     }
 
-    /// Tells each quiet partition that has an event which is due.
+    /// Wakes each quiet partition that has a due event.
     async fn look(&self) -> Result<()> {
         let Some(mut next) = self.first_from((0, 0)) else { return Ok(()) };
         let mut walk = Walk::over(KeyRange { start: self.start_of(next), ..keys::events() });
@@ -145,7 +145,7 @@ impl<'a> QuietQueues<'a> {
         self.queues.iter().enumerate().skip(queue).find_map(first)
     }
 
-    /// Whose a key is, if it is one of these queues'; else the number of the first queue behind it.
+    /// The place of a key in these queues; otherwise the index of the first queue after it.
     fn place_of(&self, key: &[u8]) -> std::result::Result<Place, usize> {
         let behind = self.queues.partition_point(|(start, _)| start.as_slice() <= key);
         let queue = behind.checked_sub(1).filter(|queue| key.starts_with(&self.queues[*queue].0));
@@ -153,7 +153,7 @@ impl<'a> QuietQueues<'a> {
     }
 }
 
-/// Whether there is something to be done under a key. Of one that is no event's the partition finds out.
+/// Whether there is something to do for a key. If it is not an event's, the partition finds out.
 fn is_due(key: &[u8], runner: &Runner, now: Now) -> bool {
     let present = now.seconds().saturating_sub(runner.policy.delay_seconds);
     keys::parse_event_second(key).is_none_or(|second| second <= present)

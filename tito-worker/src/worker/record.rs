@@ -1,4 +1,4 @@
-//! What becomes of events, written in the transaction that acknowledges them.
+//! Writes what becomes of events, in the transaction that acknowledges them.
 
 use tito_core::event::Topic;
 use tito_core::{Database, Result, Transaction};
@@ -20,7 +20,7 @@ pub(super) struct Unrecorded {
     pub(super) entity: Entity,
     pub(super) ended: Ended,
     pub(super) watched: Watched,
-    /// Whether the entity's later events wait for it to be recorded.
+    /// Whether the entity's later events wait until it is recorded.
     pub(super) awaits_recording: bool,
 }
 
@@ -31,12 +31,12 @@ impl Unrecorded {
     }
 }
 
-/// What was recorded of an event.
+/// What was recorded about an event.
 pub(super) struct Recorded {
     pub(super) fate: Fate,
     /// If it failed, for good or not.
     pub(super) failure: Option<Box<Failure>>,
-    /// Whether it is still to be handled, later or from another step on.
+    /// Whether it still has to be handled, later or from another step on.
     pub(super) remains: bool,
 }
 
@@ -44,7 +44,7 @@ impl Recorded {
     /// It was gone.
     pub(super) const ELSEWHERE: Self = Self { fate: Fate::Elsewhere, failure: None, remains: false };
 
-    /// Another worker has gone on with it.
+    /// Another worker has continued with it.
     pub(super) const CHANGED: Self = Self { remains: true, ..Self::ELSEWHERE };
 
     /// Why it failed, for good or not.
@@ -53,20 +53,20 @@ impl Recorded {
     }
 }
 
-/// What a recording came to.
+/// The result of a recording.
 pub(super) struct RecordedBatch {
     pub(super) events: Vec<Recorded>,
     /// Whether the partition is still this worker's.
     pub(super) is_owned: bool,
-    /// The topic's revision by then.
+    /// The topic's revision at that time.
     pub(super) revision: u64,
 }
 
-/// Records what becomes of many events of one partition in one transaction, and the checkpoint if one is given. It reads
-/// and deletes the events' own keys, so of two workers that record the same event one meets a conflict and then finds it
-/// gone, or at another step or attempt, of which what its handler came to says nothing.
+/// Records what becomes of many events of one partition in one transaction, and the checkpoint if given. It reads and
+/// deletes the events' own keys. So if two workers record the same event, one meets a conflict and then finds the event
+/// gone, or at another step or attempt, about which its handler's result says nothing.
 ///
-/// A worker that has lost the partition still records what its handlers have done, which nobody has to do again then.
+/// A worker that has lost the partition still records what its handlers have done, so that nobody has to do it again.
 pub(super) async fn record_all(
     database: &Database,
     runner: &Runner,
@@ -96,7 +96,7 @@ pub(super) async fn record_all(
         .await
 }
 
-/// Where what becomes of events is recorded.
+/// What the recording of events needs.
 pub(super) struct Recording<'a> {
     pub(super) tx: &'a Transaction,
     pub(super) runner: &'a Runner,
@@ -106,7 +106,7 @@ pub(super) struct Recording<'a> {
 }
 
 impl Recording<'_> {
-    /// Decides and records what becomes of the event that is stored under `key`.
+    /// Decides and records what becomes of the event stored under `key`.
     pub(super) async fn record(
         &self,
         key: &[u8],

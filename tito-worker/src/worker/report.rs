@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::fate::Fate;
 
-/// How many events had which outcome since the worker began.
+/// How many events had which outcome since the worker started.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct WorkerReport {
@@ -83,7 +83,7 @@ impl WorkerReport {
             Fate::Moved => &mut self.moved,
             Fate::Elsewhere => &mut self.elsewhere,
             Fate::Unrecorded => &mut self.unrecorded,
-            // Handed out again by this worker, and counted then.
+            // This worker hands it out again, and counts it then.
             Fate::Released => return,
         };
         *counter += 1;

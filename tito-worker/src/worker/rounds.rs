@@ -1,4 +1,4 @@
-//! What a worker does again and again for all of its subscriptions together, so that one with nothing to do costs nothing.
+//! A worker's recurring work for all of its subscriptions together, so that an idle one costs nothing.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,16 +16,16 @@ use super::runner::Runner;
 use crate::keys;
 use crate::membership::Membership;
 
-/// How often it is said how many failures were left out of the log, and how much is in flight.
+/// How often the failures left out of the log, and the events in flight, are reported.
 const TELL_EVERY: Duration = Duration::from_secs(1);
 
-/// How often topics are read where other processes may change them.
+/// How often topics are read if other processes may change them.
 pub(super) const TOPIC_EVERY: Duration = Duration::from_secs(1);
 
-/// And where this process hears of every change that is not made by hand.
+/// The same if this process hears of every change not made by hand.
 const HEARD_TOPIC_EVERY: Duration = Duration::from_secs(60);
 
-/// How many topics are read at once.
+/// How many topics are read in one call.
 const TOPICS_AT_ONCE: usize = 500;
 
 pub(super) struct Rounds<'a> {
@@ -59,7 +59,7 @@ impl<'a> Rounds<'a> {
         }
     }
 
-    /// Tells the subscriptions of topics that others have created or changed.
+    /// Notifies the subscriptions of topics that others have created or changed.
     async fn look_at_topics(&self) {
         let every = if self.database.is_only_writer() { HEARD_TOPIC_EVERY } else { TOPIC_EVERY };
         let mut topics: Vec<_> = self.by_queue.values().copied().map(|runner| (runner, Vec::new())).collect();
@@ -73,7 +73,7 @@ impl<'a> Rounds<'a> {
         }
     }
 
-    /// Each with its row as its subscription was known to go by it: hardly any has changed since, and is decoded.
+    /// Each with the row that its subscription last followed: hardly any has changed and must be decoded.
     async fn compare_topics(&self, topics: &mut [(&Runner, Vec<u8>)]) -> Result<()> {
         let keys: Vec<_> = topics.iter().map(|(runner, _)| keys::topic(topic_of(&runner.queue).0)).collect();
         let tx = self.database.begin().await?;
@@ -81,7 +81,7 @@ impl<'a> Rounds<'a> {
         tx.rollback().await;
         for (((runner, known), key), stored) in topics.iter_mut().zip(keys).zip(stored?) {
             let Some(stored) = stored.filter(|stored| stored != known) else { continue };
-            // What can't be read is for the subscription to say.
+            // The subscription reports what can't be read.
             let revision = Topic::decode(&key, &stored).map(|topic| topic.revision);
             if revision.is_ok_and(|revision| runner.source.is_known(revision)) {
                 *known = stored;
@@ -92,8 +92,8 @@ impl<'a> Rounds<'a> {
         Ok(())
     }
 
-    /// Has all partitions that hold events read again, now and then, where the engine tells of every commit: what it did
-    /// not tell of is found by that. Elsewhere each partition looks by itself, and more often, until it is [quiet](super::quiet).
+    /// Has all partitions that hold events reread now and then, if the engine reports every commit: this finds what it
+    /// did not report. Otherwise, each partition looks by itself, and more often, until it is [quiet](super::quiet).
     async fn look_at_events(&self) {
         if !self.database.is_only_writer() {
             return std::future::pending().await;
@@ -105,7 +105,7 @@ impl<'a> Rounds<'a> {
             let began = clock.monotonic_millis();
             clock.wait_until_monotonic(began.saturating_add(WINDOW_EVERY)).await;
             let is_sweep = clock.monotonic_millis() >= next_sweep;
-            // The first one does not know how long ago commits could have landed.
+            // The first look does not know how long ago commits could have landed.
             let since = before.filter(|_| !is_sweep);
             match self.database.now().await {
                 Ok(now) => match self.wake_partitions(since).await {
@@ -126,8 +126,8 @@ impl<'a> Rounds<'a> {
         }
     }
 
-    /// Has the partitions of this worker that hold events read again: what could have been committed since a look at
-    /// `before`, else all. Costs a scan of one row for each partition that holds events.
+    /// Has the partitions of this worker that hold events reread: what could have been committed since a look at
+    /// `before`, or everything. Costs a scan of one row for each partition that holds events.
     async fn wake_partitions(&self, before: Option<Now>) -> Result<()> {
         let window = window_seconds(Duration::from_millis(self.database.max_transaction_age_millis()));
         let mut walk = Walk::over(keys::events()).in_pages(PageSize::entries(1));
@@ -158,7 +158,7 @@ impl<'a> Rounds<'a> {
         if found.is_empty() {
             return Ok(());
         }
-        // Signals are delivered by commits, also by those of nothing.
+        // Commits deliver signals, even empty ones.
         let tx = self.database.begin().await?;
         found.into_iter().for_each(|signal| tx.signal(signal));
         tx.commit().await.map(drop)

@@ -26,7 +26,7 @@ pub(super) struct Runner {
     /// The name of the queue.
     pub(super) queue: Arc<str>,
     pub(super) handler: BoxedHandler,
-    /// What gets events to handlers from elsewhere than the queue.
+    /// What gets events to handlers from outside the queue.
     pub(super) feed: Option<Arc<dyn Feed>>,
     pub(super) timeout: Duration,
     pub(super) policy: Policy,
@@ -41,11 +41,11 @@ pub(super) struct Runner {
 /// An event on its way to a handler.
 pub(super) struct Delivery {
     pub(super) key: Vec<u8>,
-    /// The event as it was read. It is decoded where it is handled: thousands that wait would take more memory decoded,
-    /// and be out of the processor's caches by then.
+    /// The event as it was read. It is decoded where it is handled: if thousands of waiting events were decoded, they
+    /// would take more memory, and would have left the processor's caches by then.
     pub(super) stored: Vec<u8>,
     pub(super) entity: Entity,
-    /// Whether it runs alone in its process, as another one has died of it or beside it.
+    /// Whether it runs alone in its process, because another process died of it or while it ran.
     pub(super) is_suspect: bool,
     pub(super) origin: Arc<Origin>,
 }
@@ -60,16 +60,16 @@ impl Delivery {
 /// Where events were read, and under which conditions.
 pub(super) struct Origin {
     pub(super) partition: u16,
-    /// The topic's revision when the reading began.
+    /// The topic's revision when the read began.
     pub(super) revision: u64,
     pub(super) fence: Fence,
-    /// What the worker has in hand; none in a drain.
+    /// What the worker has in hand; `None` in a drain.
     pub(super) hands: Option<Arc<Hands>>,
 }
 
 impl Origin {
-    /// The worker that serves the partition: a member of a fleet by its id as one, others by that of their process's row.
-    /// None in a drain.
+    /// The worker that serves the partition: for a member of a fleet, its member id; for others, the id of their
+    /// process's row. `None` in a drain.
     pub(super) fn worker(&self) -> Option<Uuid> {
         self.fence.member().or_else(|| self.hands.as_ref().map(|hands| hands.id()))
     }
@@ -86,7 +86,7 @@ impl Runner {
     ) -> Self {
         let takes_batches = handler.in_transaction || matches!(handler.run, Function::Batch(_));
         let timeout = if handler.in_transaction {
-            // A transaction that is older can't commit.
+            // An older transaction can't commit.
             subscription.timeout.min(Duration::from_millis(database.max_transaction_age_millis()))
         } else {
             subscription.timeout
@@ -106,25 +106,25 @@ impl Runner {
         }
     }
 
-    /// Goes by what an operator has set of the queue, where this worker serves some of its partitions.
+    /// Applies what an operator has set for the queue, of which this worker serves some partitions.
     pub(super) fn go_by_limits(&self, topic: &Topic, served: impl Iterator<Item = u16>) {
         let (mut own, mut feeds) = (0, false);
         for partition in served {
             own += 1;
             feeds |= self.feed.is_some() && partition == PARTITION;
         }
-        // What feeds reads everything, in one partition.
+        // A feed reads everything, in one partition.
         let share = if feeds { Share::WHOLE } else { Share::new(own, u64::from(topic.served_partitions())) };
         self.pace.go_by(topic.limits_of(&self.queue).unwrap_or(&QueueLimits::default()), share);
     }
 
-    /// Logs that an attempt has failed, or its event failed for good.
+    /// Logs that an attempt failed, or that its event failed for good.
     pub(super) fn log(&self, fate: Fate, failure: &Failure) {
         let now = self.database.clock().monotonic_millis();
         self.failures.tell(&self.queue, now, self.policy.retry.most_attempts(), fate, failure);
     }
 
-    /// Logs bytes that are no event, and go to the dead letters.
+    /// Logs bytes that are not an event, and go to the dead letters.
     pub(super) fn log_no_event(&self, key: &[u8], error: Option<&TitoError>) {
         let now = self.database.clock().monotonic_millis();
         self.failures.tell_no_event(&self.queue, now, &KeyText::from(key), error);

@@ -1,4 +1,4 @@
-//! How what a subscription handles is read.
+//! How the input of a subscription is read.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,19 +7,19 @@ use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 
 use super::quiet::Quiet;
 
-/// How many partitions and topics a worker reads at once: one of thousands of them would swamp an engine that is a
-/// cluster, so that no answer came in time.
+/// How many partitions and topics a worker reads at once: one with thousands of them would swamp a clustered engine, so
+/// that no answer came in time.
 pub(super) const READS_AT_ONCE: usize = 128;
 
 pub(super) struct Source {
-    /// How many partitions the topic gets if there is none; it is waited for otherwise.
+    /// How many partitions the topic gets if it does not exist; if `None`, the worker waits for the topic.
     pub(super) new_topic_partitions: Option<u16>,
     reads: Arc<Semaphore>,
-    /// Told when somebody has found that the topic is not what this worker takes it for.
+    /// Notified when somebody finds that the topic is not what this worker takes it for.
     pub(super) outdated: Notify,
-    /// Of the topic as it was read last.
+    /// Of the topic as last read.
     revision: AtomicU64,
-    /// Partitions of this worker that it looks at together with others.
+    /// Partitions of this worker that it checks together with others.
     pub(super) quiet: Quiet,
 }
 
@@ -32,7 +32,7 @@ impl Source {
         Self { new_topic_partitions, reads, outdated: Notify::new(), revision, quiet: Quiet::default() }
     }
 
-    /// Notes the revision of the topic as it was read.
+    /// Records the revision of the topic as read.
     pub(super) fn note_revision(&self, revision: u64) {
         self.revision.store(revision, Ordering::Relaxed);
     }
@@ -45,7 +45,7 @@ impl Source {
 
     /// Waits for a turn to read a partition or the topic.
     pub(super) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
-        // Fails only when the semaphore is closed, which nobody does.
+        // It fails only if the semaphore is closed, which never happens.
         self.reads.acquire().await.ok()
     }
 }

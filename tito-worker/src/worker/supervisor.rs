@@ -1,4 +1,4 @@
-//! One subscription at work: follows its topic, and keeps a task for each partition that is this worker's.
+//! One subscription at work: follows its topic, and keeps a task for each of this worker's partitions.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -27,9 +27,9 @@ use crate::topics::{end_pause, unknown_topic};
 
 /// How a worker gets its partitions.
 pub(super) enum Ownership {
-    /// A share that it was told.
+    /// A given share.
     Static(PartitionConfig),
-    /// What its fleet leaves to it.
+    /// What its fleet assigns to it.
     Fleet(Arc<Membership>),
 }
 
@@ -49,7 +49,7 @@ pub(super) struct Supervisor {
     pub(super) hands: Arc<Hands>,
     pub(super) stopped: watch::Receiver<bool>,
     pub(super) active: watch::Receiver<bool>,
-    /// When the engine's time was set, as [`time_set`](super::time_set) tells it.
+    /// When the engine's time was set, as reported by [`time_set`](super::time_set).
     pub(super) time_set: watch::Receiver<Option<Timestamp>>,
     pub(super) shutdown_timeout: Duration,
 }
@@ -71,7 +71,7 @@ impl Supervisor {
     pub(super) async fn run(self) -> WorkerReport {
         let mut total = WorkerReport::default();
         let mut stopped = self.stopped.clone();
-        // From before the first look, so that no change falls between the two.
+        // From before the first look, so that no change is missed in between.
         let changes = self.database.shared().listen(&topic_channel(topic_of(&self.runner.queue).0), 0);
         let Some(topic) = self.first_topic(&changes).await else { return total };
         warn_of_no_events(&self.runner.queue, &topic);
@@ -82,12 +82,12 @@ impl Supervisor {
         };
         let mut served: BTreeMap<u16, Served> = BTreeMap::new();
         let mut tasks: JoinSet<EndedPartition> = JoinSet::new();
-        // Beside everything else: an engine that does not answer must not keep the worker from ending.
+        // Alongside everything else: an unresponsive engine must not keep the worker from ending.
         let mut refresh = Box::pin(self.refresh(&publish_topic, &changes, None));
         while !*stopped.borrow() {
             let wanted = self.wanted(&topic.borrow(), owned.as_mut());
             self.runner.go_by_limits(&topic.borrow(), wanted.keys().copied());
-            // One whose lease was renewed under another epoch is stopped as well, and begun anew when it has ended.
+            // One whose lease was renewed under another epoch is stopped too, and restarted when it has ended.
             for (partition, served) in &served {
                 if wanted.get(partition) != Some(&served.lease) {
                     let _ = served.stop.send(true);
@@ -145,7 +145,7 @@ impl Supervisor {
         total
     }
 
-    /// What works beside a partition.
+    /// What works alongside a partition.
     fn feed(
         &self,
         partition: u16,
@@ -167,7 +167,7 @@ impl Supervisor {
         }
     }
 
-    /// The partitions that are to be served, with their leases.
+    /// The partitions to serve, with their leases.
     fn wanted(&self, topic: &Topic, owned: Option<&mut watch::Receiver<Arc<Owned>>>) -> BTreeMap<u16, Option<Lease>> {
         match (&self.ownership, owned) {
             (Ownership::Static(share), _) => {
@@ -189,11 +189,11 @@ impl Supervisor {
         ended.report
     }
 
-    /// Reads the topic anew when it may have changed.
+    /// Reads the topic again when it may have changed.
     async fn refresh(&self, publish: &watch::Sender<Arc<Topic>>, changes: &Listener, last: Option<Instant>) {
         let told = async {
             changes.woken().await;
-            // Where it changes again and again, all partitions would be read from the beginning again and again.
+            // If it changes repeatedly, all partitions would be reread from the beginning repeatedly.
             if let Some(last) = last {
                 tokio::time::sleep_until(last + TOPIC_EVERY).await;
             }
@@ -228,7 +228,7 @@ impl Supervisor {
         }
     }
 
-    /// Resumes the queue once the time has come for which it was paused.
+    /// Resumes the queue at the end of its pause.
     async fn end_pause(&self, until: Option<i64>) {
         let Some(until) = until else { return std::future::pending().await };
         let mut time_set = self.time_set.clone();
@@ -267,7 +267,7 @@ impl Supervisor {
         }
     }
 
-    /// The topic once there is one, or `None` if the worker was stopped before.
+    /// The topic once it exists, or `None` if the worker was stopped before.
     async fn first_topic(&self, changes: &Listener) -> Option<Arc<Topic>> {
         let mut stopped = self.stopped.clone();
         tokio::select! {
@@ -321,15 +321,15 @@ pub(super) async fn read_topic(database: &Database, runner: &Runner) -> Result<O
     Ok(topic)
 }
 
-/// Says that a queue's topic does not exist, and which one may be meant.
+/// Logs that a queue's topic does not exist, and which one may be meant.
 pub(super) async fn warn_of_unknown_topic(database: &Database, queue: &str) -> Result<()> {
     let unknown = unknown_topic(database, topic_of(queue).0).await?;
     tracing::warn!(queue, %unknown, "the subscription waits until its topic is created");
     Ok(())
 }
 
-/// Says why nothing is published to a queue: it is a group's and the topic has no such group, or the topic's own and it has
-/// none.
+/// Logs why nothing is published to a queue: it is a group's and the topic has no such group, or it is the topic's own
+/// and the topic has none.
 pub(super) fn warn_of_no_events(queue: &str, topic: &Topic) {
     if topic.is_published_to(queue) {
         return;
@@ -346,7 +346,7 @@ pub(super) fn warn_of_no_events(queue: &str, topic: &Topic) {
 async fn changed(owned: Option<&mut watch::Receiver<Arc<Owned>>>) {
     let Some(owned) = owned else { return std::future::pending().await };
     if owned.changed().await.is_err() {
-        // The membership has ended, and with it what could change.
+        // The membership has ended, so nothing can change any more.
         std::future::pending().await
     }
 }

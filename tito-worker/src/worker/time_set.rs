@@ -5,17 +5,17 @@ use std::time::Duration;
 use tito_core::{Database, Timestamp};
 use tokio::sync::watch;
 
-/// How often it is asked for the time. Nothing else may do so in an idle process.
+/// How often to ask for the time. Nothing else may do so in an idle process.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// Tells [`since`](tito_core::Now::since) when time was set, as soon as it is known. Never ends. Where other processes write too, partitions are
-/// read often enough to notice by themselves.
+/// Reports [`since`](tito_core::Now::since) when time was set, as soon as this is known. Never ends. If other processes
+/// write too, partitions are read often enough to notice by themselves.
 pub(super) async fn watch(database: &Database, tell: watch::Sender<Option<Timestamp>>) {
     if !database.is_only_writer() {
         return std::future::pending().await;
     }
     loop {
-        // One that is closed, or fails, sets no time.
+        // A closed or failing engine sets no time.
         if let Ok(now) = database.now().await {
             let before = *tell.borrow();
             tell.send_if_modified(|since| since.replace(now.since()) != Some(now.since()));

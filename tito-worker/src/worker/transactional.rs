@@ -1,4 +1,4 @@
-//! Handlers that get the transaction which acknowledges their events.
+//! Handlers that get the transaction that acknowledges their events.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -18,14 +18,14 @@ use crate::observe::Run;
 use crate::same_attempt::are_same_attempt;
 
 impl Runner {
-    /// Runs the handler and records what its events came to, all in one transaction.
+    /// Runs the handler and records the fate of its events, all in one transaction.
     pub(super) async fn run_in_transaction(
         &self,
         deliveries: &[Delivery],
         decoded: Few<TitoEvent>,
         runs: &[Run],
     ) -> Result<Few<Verdict>, Ended> {
-        // Hardly any transaction is replayed, so only its first attempt gets the events decoded.
+        // Hardly any transaction is replayed, so only the first attempt gets the decoded events.
         let decoded = Mutex::new(decoded);
         let attempt = |tx| {
             let decoded = std::mem::take(&mut *decoded.lock().unwrap_or_else(PoisonError::into_inner));
@@ -35,8 +35,8 @@ impl Runner {
             Ok(Some(verdicts)) => Ok(verdicts),
             Ok(None) => {
                 self.source.outdated.notify_one();
-                // The earliest, which is the one at fault: some of them may have been read under a later revision, which
-                // says nothing against it.
+                // The earliest, which is the one at fault: some may have been read under a later revision, which says
+                // nothing against it.
                 let revision = deliveries
                     .iter()
                     .map(|one| one.origin.revision)
@@ -48,7 +48,7 @@ impl Runner {
         }
     }
 
-    /// `None` if the partition is no longer this worker's, or its order is out of date.
+    /// `None` if the partition is no longer this worker's, or its order is outdated.
     async fn attempt_in(
         &self,
         tx: Transaction,
@@ -57,9 +57,9 @@ impl Runner {
         runs: &[Run],
     ) -> Result<Option<Few<Verdict>>> {
         let order = self.policy.order;
-        // All of them are of one partition, and were read by one worker that owns it.
+        // All of them belong to one partition, and were read by one worker that owns it.
         let Some(origin) = deliveries.first().map(|delivery| &delivery.origin) else { return Ok(Some(Few::new())) };
-        // Read in this transaction, so that of two workers which handle them only one commits.
+        // Read in this transaction, so that if two workers handle them, only one commits.
         let keys = deliveries.iter().map(|delivery| delivery.key.clone()).collect();
         let checked = origin.fence.read(&tx, keys).await?;
         let is_fenced = |delivery: &Delivery| order.is_fenced(delivery.origin.revision, checked.topic.revision);
@@ -78,7 +78,7 @@ impl Runner {
             let verdict = match &bytes {
                 _ if !turns.has_turn(delivery.entity) => Some(Verdict::NotBegun),
                 None => Some(Verdict::Recorded(Recorded::ELSEWHERE)),
-                // Its next step or attempt may be one for later.
+                // Its next step or attempt may be for later.
                 Some(bytes) if !are_same_attempt(&delivery.key, &delivery.stored, bytes) => {
                     Some(Verdict::Recorded(Recorded::CHANGED))
                 }
@@ -90,13 +90,13 @@ impl Runner {
                 passed_over.push(verdict);
                 continue;
             };
-            // Hardly any has changed since it was read, by its progress or another worker.
+            // Hardly any was changed since it was read, by its progress or another worker.
             let as_read = as_read.filter(|_| bytes == delivery.stored);
             events.push(as_read.map_or_else(|| TitoEvent::decode_known(&delivery.key, &bytes), Ok)?);
             scopes.push(run);
             stored.push((delivery, bytes));
         }
-        // What a handler keeps of it ends with the handler.
+        // What a handler keeps of the transaction ends with the handler.
         let lent = tx.lend();
         let context = |event| Context::new(event, self.database.clone(), Some(lent.handle()));
         let outcomes = match &self.handler.run {
@@ -137,7 +137,7 @@ impl Runner {
             let handled_by = HandledBy { worker: origin.worker(), duration: Some(duration) };
             let recorded = recording.record(&delivery.key, stored, &ended, handled_by).await?;
             if ended.is_step() && recorded.fate != Fate::Advanced {
-                // Or what the step has done would stand, and be done again when its dead letter is redriven.
+                // Otherwise what the step did would stand, and be done again when its dead letter is redriven.
                 return Err(TitoError::application(recorded.error().unwrap_or_default().to_string()));
             }
             let verdict = Verdict::Recorded(recorded);
@@ -147,12 +147,12 @@ impl Runner {
         Ok(Some(verdicts))
     }
 
-    /// What is to become of an event whose transaction did not commit. Where the engine failed and not the handler, no
-    /// attempt is counted; a handler that has met one conflict after the other has failed.
+    /// The fate of an event whose transaction did not commit. If the engine failed and not the handler, no attempt is
+    /// counted; a handler that met one conflict after another has failed.
     fn transaction_failed(&self, error: &TitoError) -> Ended {
         match error {
-            // Together they might for ever, and one by one they conflict less. One that always conflicts would run for
-            // ever too, be it with itself.
+            // Together they might conflict for ever, and one by one they conflict less. One that always conflicts,
+            // perhaps with itself, would also run for ever.
             TitoError::RetriesExhausted { source, .. } if matches!(**source, TitoError::Conflict { .. }) => {
                 Ended::failed(text_of(error))
             }

@@ -1,10 +1,10 @@
-//! Whose turn it is among events that are handled together.
+//! Whose turn it is among events handled together.
 
 use super::attempt::Verdict;
 use super::lanes::{Entity, Few};
 use crate::policy::Order;
 
-/// Goes through events that were taken together, in their order, and remembers whose later ones have to wait.
+/// Goes through events taken together, in order, and remembers the entities whose later events have to wait.
 pub(super) struct Turns {
     order: Order,
     blocked: Few<Entity>,
@@ -15,12 +15,12 @@ impl Turns {
         Self { order, blocked: Few::new() }
     }
 
-    /// Whether no earlier event of the entity holds this one up.
+    /// Whether no earlier event of the entity blocks this one.
     pub(super) fn has_turn(&self, entity: Entity) -> bool {
         !self.blocked.contains(&entity)
     }
 
-    /// Notes what came of an event.
+    /// Records an event's verdict.
     pub(super) fn note(&mut self, entity: Entity, verdict: &Verdict) {
         if verdict.blocks(self.order) && self.has_turn(entity) {
             self.blocked.push(entity);

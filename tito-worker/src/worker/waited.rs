@@ -1,5 +1,5 @@
-//! What waits already when the engine's time is set back: it goes on by the time that passes, as it would have without
-//! that, while its stored times lie further ahead than before.
+//! What is already waiting when the engine's time is set back: it continues after the same elapsed time as before,
+//! although its stored times are now further ahead.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,30 +14,31 @@ use super::cursor::EngineTime;
 use super::lanes::{Entity, entity_of};
 use super::loaded::Slot;
 
-/// How many events of a partition are kept in mind; others wait for their stored times. Each takes about 200 bytes.
+/// How many events of a partition are remembered; others wait for their stored times. Each takes about 200 bytes.
 const MOST: usize = 10_000;
 
 const PAGE: usize = 256;
 
-/// After how many milliseconds one is looked at again that can't be handed out yet.
+/// After how many milliseconds to look again at an event that can't be handed out yet.
 pub(super) const LOOK_AGAIN: u64 = 1_000;
 
-/// How many are read at once when they are due.
+/// How many due events are read at once.
 const AT_ONCE: usize = 128;
 
 #[derive(Default)]
 pub(super) struct Waited {
     collecting: Option<Collecting>,
     by_key: HashMap<Vec<u8>, Wait>,
-    /// Those that are to be handed out, by when, in milliseconds of the monotonic clock.
+    /// Those to be handed out, by time, in milliseconds of the monotonic clock.
     by_moment: BTreeSet<(u64, Vec<u8>)>,
-    /// The keys of those of an entity, handed out or not, and from when on each comes before what was published since.
+    /// The keys of an entity's events, handed out or not, with the moment from which each precedes anything published
+    /// since.
     by_entity: HashMap<Entity, BTreeMap<Vec<u8>, u64>>,
     /// The last timestamp before time was set.
     since: Timestamp,
 }
 
-/// The search for what waits, which is made once.
+/// The search for waiting events, which happens once.
 struct Collecting {
     /// The time before it was set.
     before: EngineTime,
@@ -49,12 +50,12 @@ struct Wait {
     /// From when on later events of the entity wait for it.
     holds_from: u64,
     entity: Entity,
-    /// Whether what is stored of it was written since time was set.
+    /// Whether its stored row was written after time was set.
     is_new: bool,
 }
 
 impl Waited {
-    /// Time was set back after `since`: looks for what waits in a partition from the new present on.
+    /// Time was set back after `since`: looks for a partition's waiting events from the new present on.
     pub(super) fn begin(&mut self, before: EngineTime, since: Timestamp, queue: &str, partition: u16, present: i64) {
         let start = keys::events_from_second(queue, partition, present.saturating_add(1));
         let rest = KeyRange { start, ..keys::events_of_partition(queue, partition) };
@@ -62,12 +63,12 @@ impl Waited {
         self.collecting = Some(Collecting { before, rest });
     }
 
-    /// What to read of those that may wait.
+    /// The next page of possibly waiting events to read.
     pub(super) fn next_page(&self) -> Option<(KeyRange, usize)> {
         self.collecting.as_ref().map(|collecting| (collecting.rest.clone(), PAGE))
     }
 
-    /// Takes a page of those that may wait.
+    /// Takes in a page of possibly waiting events.
     pub(super) fn take_page(&mut self, entries: &[(Vec<u8>, Vec<u8>)]) {
         let Some(mut collecting) = self.collecting.take() else { return };
         for (key, row) in entries {
@@ -91,7 +92,7 @@ impl Waited {
         }
     }
 
-    /// Keeps in mind that an event falls due at a moment, if it is not kept already.
+    /// Remembers that an event falls due at a moment, unless it is already remembered.
     pub(super) fn add(&mut self, key: Vec<u8>, moment: u64, entity: Entity) {
         if self.by_key.len() >= MOST || self.by_key.contains_key(&key) {
             return;
@@ -125,8 +126,8 @@ impl Waited {
         self.by_key.get(key).filter(|wait| !wait.is_new).map(|wait| wait.moment)
     }
 
-    /// Whether an event has to wait for an earlier one of its entity. If it was published since time was set, the key of
-    /// that can come after its own.
+    /// Whether an event has to wait for an earlier one of its entity. If the event was published after time was set,
+    /// the earlier one's key can come after its own.
     pub(super) fn blocks(&self, entity: Entity, key: &[u8], published: Timestamp, clock_millis: u64) -> bool {
         let Some(all) = self.by_entity.get(&entity) else { return false };
         if published > self.since {
@@ -157,7 +158,7 @@ impl Waited {
         }
     }
 
-    /// It was postponed in its place: what is stored says until when, by the new time.
+    /// It was postponed in its place: the stored row says until when, in the new time.
     pub(super) fn postpone(&mut self, key: &[u8]) {
         if let Some(wait) = self.forget(key) {
             self.insert(key.to_vec(), Wait { moment: 0, holds_from: 0, is_new: true, ..wait });

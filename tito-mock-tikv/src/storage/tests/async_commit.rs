@@ -64,7 +64,7 @@ fn one_phase_commits_at_once_above_everything_that_was_read() {
     assert_eq!(storage.read("a", 50), None);
     assert_eq!(storage.read("a", 51).as_deref(), Some("1"));
     assert_eq!(storage.try_read("b", 51).unwrap(), Some(vec![1; 300]));
-    // Repeated, it tells when it was committed and does nothing.
+    // A repeated request returns the commit timestamp and does nothing.
     assert_eq!(storage.prewrite(&request).one_pc_commit_ts, 51);
     assert_eq!(storage.sizes().writes, 2);
 }
@@ -129,7 +129,7 @@ fn a_secondary_that_is_missing_is_rolled_back_and_stays_so() {
 #[test]
 fn a_rollback_under_a_lock_whose_commit_takes_its_place_is_not_forgotten() {
     let storage = TestStorage::default();
-    // Its commit timestamp, 11 or more, is not PD's: it may be another transaction's start.
+    // Its commit timestamp, 11 or more, is not PD's, so it may equal another transaction's start.
     storage.prewrite(&async_request(10, vec![put("a", "1")]));
     let cleanup = CleanupRequest { key: b"a".to_vec(), start_version: 15, ..CleanupRequest::default() };
     assert_eq!(storage.cleanup(&cleanup), CleanupResponse::default());

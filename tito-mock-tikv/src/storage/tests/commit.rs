@@ -95,7 +95,7 @@ fn a_rollback_drops_the_record_of_the_one_before_unless_that_is_protected() {
         storage.roll_back(&["a"], start);
         storage.roll_back(&["primary"], start);
     }
-    // The primary keeps its three, the other key has the last one.
+    // The primary keeps its three; the other key has only the last one.
     assert_eq!(storage.sizes().writes, 4);
     let cleanup = CleanupRequest { key: b"a".to_vec(), start_version: 40, ..CleanupRequest::default() };
     assert_eq!(storage.cleanup(&cleanup), CleanupResponse::default());

@@ -1,4 +1,4 @@
-//! Rules where an in-process store is easily more lenient than TiKV, so that what passes here would fail there.
+//! Rules where an in-process store is easily more lenient than TiKV, so that tests would pass here and fail there.
 
 use super::*;
 use tito_tikv_proto::kvrpcpb::prewrite_request::{ForUpdateTsConstraint, PessimisticAction};
@@ -61,7 +61,7 @@ impl TestStorage {
     }
 }
 
-/// After the rollback and two more rolled back transactions, which would drop its record were it not protected.
+/// After the rollback and two more rolled back transactions, which would drop its record if it weren't protected.
 fn late_prewrite(storage: &TestStorage) -> PrewriteResponse {
     for start in [20, 30] {
         storage.prewrite_ok(start, vec![put("other", "1"), put("k", "2")]);
@@ -159,7 +159,7 @@ async fn a_forced_lock_only_if_the_key_exists_is_a_conflict_if_it_was_deleted_si
 async fn a_forced_lock_of_a_committed_transaction_does_not_hide_the_commit() {
     let storage = TestStorage::default();
     storage.put_at("k", "1", 10, 20);
-    // A request of the transaction that comes late finds its own commit as the newer version.
+    // A late request of the transaction finds the transaction's own commit as the newer version.
     storage.lock(forced(lock_request("k", 10, 10))).await;
     assert_eq!(storage.locks().len(), 1);
     let response = check(&storage, 10, at(10_000));
@@ -194,7 +194,7 @@ fn a_prewrite_that_comes_after_the_commit_is_taken_for_a_retried_one() {
     let storage = TestStorage::default();
     assert_eq!(storage.prewrite(&pessimistic(10, 12, action, put("k", "1"))).errors, []);
     storage.commit_ok(&["k"], 10, 20);
-    // A key of the same transaction that was written by others since.
+    // A key of the same transaction that others have written since.
     storage.put_at("other", "2", 25, 30);
     let error = storage.prewrite(&pessimistic(10, 12, action, put("other", "1"))).errors.pop().unwrap();
     assert!(error.abort.contains("PessimisticLockNotFound"), "{error:?}");
@@ -274,7 +274,7 @@ fn the_lock_of_an_asynchronous_commit_blocks_readers_and_is_not_pushed() {
     let storage = TestStorage::default();
     let request = PrewriteRequest { use_async_commit: true, ..prewrite_request(at(10), vec![put("k", "1")]) };
     storage.prewrite(&request);
-    // Even a read of the latest, and of the primary.
+    // Even a read of the latest version, and of the primary.
     assert!(storage.try_read("k", u64::MAX).unwrap_err().locked.unwrap().use_async_commit);
     let before = storage.locks()[0].min_commit_ts;
     let response = storage.status(CheckTxnStatusRequest {

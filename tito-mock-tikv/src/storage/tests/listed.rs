@@ -1,4 +1,4 @@
-//! The tests that the list of rules names are there.
+//! The tests that the list of rules names exist.
 
 const RULES: &str = include_str!("../../../RULES.md");
 

@@ -1,6 +1,6 @@
 // The seeds of random tests are printed; the errors are the messages of the wire, large as they are.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, clippy::result_large_err, missing_docs)]
-//! What the store does with requests, seen from outside.
+//! What the store does with requests, as seen from outside.
 
 mod async_commit;
 mod commit;
@@ -112,7 +112,7 @@ impl TestStorage {
     }
 }
 
-/// A timestamp of so many milliseconds.
+/// A timestamp of this many milliseconds.
 fn at(milliseconds: u64) -> u64 {
     milliseconds << 18
 }
@@ -135,7 +135,7 @@ fn prewrite_request(start_version: u64, mutations: Vec<Mutation>) -> PrewriteReq
     PrewriteRequest { mutations, primary_lock, start_version, lock_ttl: 100, ..PrewriteRequest::default() }
 }
 
-/// The requests as most tests need them; those that change something panic if it fails.
+/// The requests in the form that most tests need; those that change something panic on failure.
 impl TestStorage {
     fn prewrite_ok(&self, start_version: u64, mutations: Vec<Mutation>) {
         let response = self.prewrite(&prewrite_request(start_version, mutations));

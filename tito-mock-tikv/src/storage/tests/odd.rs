@@ -1,6 +1,6 @@
 use super::*;
 
-/// Nothing here but that no request panics: random ones with empty keys, unknown enum values and extreme numbers.
+/// Only checks that no request panics: random ones with empty keys, unknown enum values and extreme numbers.
 #[tokio::test]
 async fn no_request_panics() {
     for seed in 0..40 {

@@ -36,7 +36,7 @@ async fn lock_error(storage: &TestStorage, request: PessimisticLockRequest) -> K
 
 type Waiting<'a> = Pin<Box<dyn Future<Output = PessimisticLockResponse> + 'a>>;
 
-/// A request that has come to wait.
+/// A request that has started to wait.
 async fn waiting<'a>(storage: &'a TestStorage, request: &'a PessimisticLockRequest) -> Waiting<'a> {
     let mut waiting: Waiting<'a> = Box::pin(storage.pessimistic_lock(request));
     assert!(poll!(&mut waiting).is_pending());
@@ -234,7 +234,7 @@ async fn a_request_that_is_dropped_does_not_wait_any_more() {
     let request_a = request("a", 20, 20);
     drop(waiting(&storage, &request_a).await);
     assert_eq!(waiters(&storage), 0);
-    // Nor does it count for deadlocks.
+    // It doesn't count for deadlocks either.
     let request_b = request("b", 10, 10);
     drop(waiting(&storage, &request_b).await);
 }

@@ -6,7 +6,7 @@ use super::*;
 
 const KEYS: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
 
-/// How a transaction is to be committed.
+/// How to commit a transaction.
 #[derive(Clone, Copy, PartialEq)]
 enum Protocol {
     TwoPhase,
@@ -19,7 +19,7 @@ struct Transaction {
     protocol: Protocol,
     /// The first key is the primary.
     writes: Vec<(&'static str, String)>,
-    /// The timestamp to commit at if that is not asked from PD.
+    /// The commit timestamp, if it is not requested from PD.
     calculated: u64,
 }
 
@@ -28,9 +28,9 @@ struct World {
     random: fastrand::Rng,
     clock: u64,
     committed: BTreeMap<&'static str, BTreeMap<u64, String>>,
-    /// Reads that were served: never to change.
+    /// Reads that were served; their results must never change.
     served: Vec<(u64, &'static str, Option<String>)>,
-    /// Start timestamps of transactions that have not prewritten yet.
+    /// Start timestamps of transactions that have not been prewritten yet.
     started: Vec<u64>,
     prewritten: Vec<Transaction>,
 }
@@ -51,8 +51,8 @@ impl World {
         }
     }
 
-    /// Starts a transaction, and prewrites one that was started before or this one; some keys may stay without prewrite,
-    /// as if the client stopped in between.
+    /// Starts a transaction, and prewrites either it or one started before; some keys may remain unprewritten, as if
+    /// the client stopped in between.
     fn begin(&mut self) {
         let start = self.now();
         self.started.push(start);
@@ -93,14 +93,14 @@ impl World {
             self.note_commit(&transaction, response.one_pc_commit_ts);
         } else if !stops {
             if protocol == Protocol::Async {
-                // Committed from now on, whatever becomes of the client.
+                // It is committed from now on, whatever becomes of the client.
                 self.note_commit(&transaction, transaction.calculated);
             }
             self.prewritten.push(transaction);
         }
     }
 
-    /// Commits a transaction, or some of it; or forgets it.
+    /// Commits a transaction or part of it, or forgets it.
     fn finish(&mut self) {
         if self.prewritten.is_empty() {
             return;
@@ -118,7 +118,7 @@ impl World {
             match self.storage.try_commit(&[key], transaction.start, commit) {
                 None if index == 0 && !is_async => self.note_commit(&transaction, commit),
                 None => {}
-                // Rolled back in the meantime by somebody who found it expired, or pushed.
+                // Somebody found it expired and rolled it back, or pushed it.
                 Some(error) => {
                     assert!(!is_async, "a transaction with async commit is lost: {error:?}");
                     assert!(index == 0 && (!error.retryable.is_empty() || error.commit_ts_expired.is_some()));
@@ -128,7 +128,7 @@ impl World {
         }
     }
 
-    /// Reads a key at a timestamp, healing locks in its way or giving up.
+    /// Reads a key at a timestamp, resolving locks in its way or giving up.
     fn read(&mut self) {
         let now = self.now();
         let version = now - self.random.u64(0..at(30)).min(now);
@@ -146,7 +146,7 @@ impl World {
         }
     }
 
-    /// Does what a client does that meets a lock: asks at the primary and makes the lock follow.
+    /// Does what a client that meets a lock does: asks the primary and makes the lock follow.
     fn heal(&mut self, lock: &LockInfo, caller_start_ts: u64) {
         let request = CheckTxnStatusRequest {
             primary_key: lock.primary_lock.clone(),
@@ -181,7 +181,7 @@ impl World {
         assert_eq!(self.storage.resolve_lock(&request, &everything()).error, None);
     }
 
-    /// No read that was served may come out another way.
+    /// No served read may change.
     fn check_served(&self) {
         for (version, key, value) in &self.served {
             match self.storage.try_read(key, *version) {
@@ -191,14 +191,14 @@ impl World {
         }
     }
 
-    /// When all clients are gone and all time is over, nothing stays locked.
+    /// Once all clients are gone and all locks have expired, nothing stays locked.
     fn check_healed(&mut self) {
         self.clock += at(1000);
         for lock in self.storage.locks() {
             let version = self.clock;
             self.heal(&lock, version);
         }
-        // An async commit whose primary was met first leaves its secondaries for the next round.
+        // If an async commit's primary was met first, its secondaries remain for the next round.
         for lock in self.storage.locks() {
             let version = self.clock;
             self.heal(&lock, version);
@@ -235,7 +235,7 @@ fn snapshots_never_change_and_everything_heals_whenever_clients_stop() {
         world.check_served();
         assert!(world.committed.values().map(BTreeMap::len).sum::<usize>() > 20, "too little happened");
 
-        // Garbage collection changes no read from its safe point on, and leaves one version at most.
+        // Garbage collection changes no read at or after its safe point, and leaves at most one version per key.
         let mut versions: Vec<u64> = world.served.iter().map(|(version, ..)| *version).collect();
         versions.sort_unstable();
         let safe_point = versions[versions.len() / 2];

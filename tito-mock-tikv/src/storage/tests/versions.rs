@@ -24,7 +24,7 @@ fn old_transactions_are_found_among_a_million_versions_and_their_memory_goes_bac
         state.apply(changes);
     });
     assert_eq!(storage.sizes().writes as u64, VERSIONS);
-    // By every call that asks what became of an old transaction; were each a walk over the versions, this would be
+    // Uses every call that asks about the fate of an old transaction; if each walked over the versions, this would take
     // ten thousand million steps.
     for version in (0..VERSIONS).step_by(100) {
         let start_ts = start_of(version);

@@ -1,4 +1,4 @@
-//! A future may be dropped at every await: a transaction then took effect as a whole or not at all.
+//! A future may be dropped at every await. The transaction then took effect as a whole or not at all.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -10,10 +10,10 @@ use tito_core::{Database, Result, TitoError, Transaction, TxOptions};
 use crate::conformance::Opener;
 use crate::conformance::support::*;
 
-/// More polls than any of these futures needs; one that is never done within them hangs.
+/// More polls than any of these futures needs; one that isn't done within them hangs.
 const MOST_POLLS: usize = 10_000;
 
-/// Polls a future so often at most, then drops it. None if it was not done by then.
+/// Polls a future at most this many times, then drops it. `None` if it wasn't done by then.
 async fn cancelled_after<F: Future>(polls: usize, future: F) -> Option<F::Output> {
     let mut future = pin!(future);
     let mut left = polls;
@@ -24,7 +24,7 @@ async fn cancelled_after<F: Future>(polls: usize, future: F) -> Option<F::Output
         left -= 1;
         match future.as_mut().poll(context) {
             Poll::Ready(output) => Poll::Ready(Some(output)),
-            // Dropped at once, not when it would be woken: what it waits for is then still under way.
+            // Dropped now, not when it would be woken: what it waits for is then still under way.
             Poll::Pending if left == 0 => Poll::Ready(None),
             Poll::Pending => Poll::Pending,
         }
@@ -32,7 +32,8 @@ async fn cancelled_after<F: Future>(polls: usize, future: F) -> Option<F::Output
     .await
 }
 
-/// Reads, writes and locks with an await that can be cancelled between all of them, on engines too that answer at once.
+/// Reads, writes and locks, with an await between each of them that can be cancelled, even on engines that answer at
+/// once.
 async fn steps(tx: &Transaction, value: &str) -> Result<()> {
     let step = tokio::task::yield_now;
     tx.get(b"a").await?;
@@ -51,7 +52,7 @@ async fn steps(tx: &Transaction, value: &str) -> Result<()> {
     Ok(())
 }
 
-/// Both of "a" and "z" as one snapshot has them.
+/// "a" and "z" as one snapshot has them.
 async fn both(engine: &Database) -> [Option<String>; 2] {
     let tx = engine.begin().await.unwrap();
     [get(&tx, "a").await, get(&tx, "z").await]
@@ -75,7 +76,7 @@ pub async fn a_transaction_cancelled_anywhere_is_made_as_a_whole_or_not_at_all(o
             assert_eq!(a, Some(value));
             return;
         }
-        // The same keys can be written at once, whatever became of the cancelled transaction.
+        // The same keys can be written immediately, whatever became of the cancelled transaction.
         let later = format!("later {polls}");
         engine
             .transaction(|tx| async {
@@ -103,7 +104,7 @@ pub async fn a_replayed_transaction_can_be_cancelled_anywhere(opener: Opener) {
             }),
         )
         .await;
-        // Its successor decides what became of it: both numbers are read where both are written.
+        // Its successor settles its fate: both numbers are read where both are written.
         let (counter, twin) = engine
             .transaction(|tx| async move {
                 let numbers = (number(&tx, "counter").await?, number(&tx, "twin").await?);

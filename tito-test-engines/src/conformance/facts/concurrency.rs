@@ -1,4 +1,4 @@
-//! Many transactions at once.
+//! Many concurrent transactions.
 
 use std::future::Future;
 
@@ -9,8 +9,8 @@ use crate::conformance::Opener;
 use crate::conformance::support::*;
 use crate::random::seed;
 
-/// Commits by hand, again and again until there is no conflict: what a database does so that its own transactions meet less
-/// often would hide an engine that finds none.
+/// Commits by hand, again and again until there is no conflict. A database makes its own transactions meet less often,
+/// and that would hide an engine that finds no conflicts.
 async fn until_committed<F, Fut>(engine: &Database, write: F) -> Result<()>
 where
     F: Fn(Transaction) -> Fut,

@@ -25,8 +25,8 @@ impl Write {
     }
 }
 
-/// Two transactions begin, both write "contested" and a key of their own, the first commits, then the second.
-/// Returns what the second one got, after checking what is visible.
+/// Two transactions begin, both write "contested" and a key of their own, the first commits, then the second. Returns
+/// the second one's result, after checking what is visible.
 async fn race(opener: Opener, first: Write, second: Write) -> Result<Timestamp> {
     let database = open(opener).await;
     let engine = database.database();
@@ -163,7 +163,7 @@ pub async fn a_read_only_transaction_never_conflicts(opener: Opener) {
     reader.commit().await.unwrap();
 }
 
-/// Commits that arrive together may be made together, and still only one of them may win.
+/// Commits that arrive together may be made together, and still only one may win.
 pub async fn of_many_commits_at_once_one_wins(opener: Opener) {
     let database = open(opener).await;
     let engine = database.database();
@@ -172,7 +172,7 @@ pub async fn of_many_commits_at_once_one_wins(opener: Opener) {
         for number in 0..16 {
             begun.push((engine.begin().await.unwrap(), number.to_string()));
         }
-        // At once, as each waits for the others' guards where an engine has such.
+        // Concurrently, since on engines with guards each waits for the others' guards.
         join_all(begun.iter().map(|(tx, number)| put(tx, "contested", number))).await;
         let commits = begun.into_iter().map(|(tx, number)| async move { tx.commit().await.map(|_| number) });
         let tasks: Vec<_> = commits.map(tokio::spawn).collect();

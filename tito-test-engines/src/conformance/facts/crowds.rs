@@ -1,4 +1,4 @@
-//! Many transactions that write the same keys at once.
+//! Many concurrent transactions that write the same keys.
 
 use futures::future::{join_all, try_join_all};
 use tito_core::{Database, Result, TitoError, TxOptions};
@@ -10,7 +10,7 @@ use crate::conformance::support::*;
 
 const TASKS: u32 = 1_000;
 
-/// Each in a task of its own, all at once.
+/// Each in a task of its own, all concurrently.
 async fn increment_at_once(engine: &Database, tasks: u32, runs: &Runs) -> Vec<Result<()>> {
     let tasks = (0..tasks).map(|_| {
         let (engine, runs) = (engine.clone(), runs.clone());
@@ -44,7 +44,7 @@ pub async fn a_thousand_tasks_of_one_thread_that_increment_one_key_all_do(opener
         let (engine, runs) = (engine.clone(), runs.clone());
         move || {
             let runtime = Builder::new_current_thread().enable_all().build().unwrap();
-            // Read there as well: connections that a client has opened on a runtime end with it.
+            // Read on that runtime as well: connections that a client opened on a runtime end with it.
             runtime.block_on(async {
                 let outcomes = increment_at_once(&engine, TASKS, &runs).await;
                 (outcomes, read(&engine, "counter").await)
@@ -63,7 +63,7 @@ pub async fn those_that_increment_several_keys_in_any_order_all_do(opener: Opene
     let tasks = (0..300).map(|task| {
         let engine = engine.clone();
         let increments = move |tx| async move {
-            // All pairs of neighbours in a ring, both ways round.
+            // All pairs of neighbours in a ring, in both directions.
             let (one, other) = (task % 5, (task + 1) % 5);
             let keys = if task / 5 % 2 == 0 { [one, other] } else { [other, one] };
             for key in keys {
@@ -99,7 +99,7 @@ pub async fn a_transaction_within_one_that_has_lost_the_same_key_is_not_kept_wai
             }
         })
         .await;
-    // It always conflicts with its own.
+    // It always conflicts with its own write.
     assert!(matches!(outcome, Err(TitoError::RetriesExhausted { attempts: 5, .. })), "{outcome:?}");
     assert_eq!(outer.count(), 5);
     assert_eq!(inner.count(), 5, "the inner ones gave way to the one around them");
@@ -123,7 +123,7 @@ pub async fn those_that_are_cancelled_keep_nobody_waiting(opener: Opener) {
     assert_all_done(&others);
     let ended: Vec<_> = ended.into_iter().filter_map(|task| task.ok()).collect();
     assert_all_done(&ended);
-    // Of a commit that was cancelled, it is not known what became of it.
+    // The outcome of a cancelled commit is unknown.
     let counter: usize = read(&engine, "counter").await.unwrap().parse().unwrap();
     assert!(counter >= ended.len() + 100 && counter <= 300, "{counter} of {} at least", ended.len() + 100);
 }

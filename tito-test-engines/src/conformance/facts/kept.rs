@@ -1,4 +1,4 @@
-//! A snapshot is one state, kept for as long as it is held.
+//! A snapshot is a single state, kept for as long as it is held.
 
 use std::time::Duration;
 
@@ -124,7 +124,7 @@ pub async fn a_snapshot_is_kept_however_old_it_becomes(opener: Opener) {
     let snapshot = taken_before_other_commits(&engine).await;
     for round in 0..4 {
         clock.advance(Duration::from_secs(1_000));
-        // A commit makes engines look for what has become too old.
+        // A commit makes engines check what has become too old.
         store(&engine, &[("d", &format!("{round}"))]).await;
         assert_eq!(all(&snapshot).await, ["a=1", "b=1", "c=1"], "round {round}");
     }
@@ -135,7 +135,7 @@ pub async fn a_snapshot_is_no_live_transaction(opener: Opener) {
     let database = open(opener).await;
     let engine = database.database();
     let snapshot = engine.snapshot().await.unwrap();
-    // None on engines that don't know it.
+    // `None` on engines that don't know it.
     let oldest = engine.oldest_live_start();
     assert!(oldest.is_none_or(|oldest| oldest > snapshot.timestamp()), "{oldest:?}");
     assert_eq!(all(&snapshot).await, Vec::<String>::new());
@@ -151,7 +151,7 @@ pub async fn a_snapshot_under_writers_is_one_state(opener: Opener) {
             for key in ["x", "y", "z"] {
                 increment(&tx, key).await.unwrap();
             }
-            // One that met another one changes nothing.
+            // A transaction that conflicted changes nothing.
             let _ = tx.commit().await;
         }
     });

@@ -1,4 +1,4 @@
-//! How large keys, values and transactions may be, and how old a transaction.
+//! How large keys, values and transactions may be, and how old a transaction may get.
 
 use std::time::Duration;
 
@@ -80,7 +80,7 @@ pub async fn a_transaction_of_too_many_bytes_is_refused(opener: Opener) {
     let database = open_with_limits(opener).await;
     let engine = database.database();
     let tx = engine.begin().await.unwrap();
-    // Two times 1 + 16 bytes make 34.
+    // Two times 1 + 16 bytes is 34.
     put(&tx, "a", "sixteen letters.").await;
     put(&tx, "b", "sixteen letters.").await;
     assert_exceeded(tx.put(bytes("c"), vec![b'x'; 6]).await, 41, 40, b"c");

@@ -3,7 +3,8 @@
 use crate::conformance::Opener;
 use crate::conformance::support::*;
 
-/// Two doctors on call each leave, seeing the other one stay: both locked what they read, so one has to look again.
+/// Two doctors on call each leave, seeing that the other one stays: both locked what they read, so one has to look
+/// again.
 pub async fn locks_shut_out_write_skew(opener: Opener) {
     let database = open(opener).await;
     let engine = database.database();

@@ -1,7 +1,7 @@
 //! The facts. Each opens a database of its own and panics if the engine is wrong.
 //!
-//! They interleave transactions in one task, so an engine must not let one transaction's call wait for another
-//! transaction's end.
+//! They interleave transactions in one task, so on no engine may a call of one transaction wait for another transaction
+//! to end.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "these are tests: a panic is how they fail")]
 

@@ -1,4 +1,4 @@
-//! A commit is made, not made, or its outcome is unknown; an idempotency key resolves the last.
+//! A commit is made, not made, or its outcome is unknown. An idempotency key resolves an unknown outcome.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! A transaction sees its own writes, in every kind of read.
+//! A transaction sees its own writes in every kind of read.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -121,7 +121,7 @@ pub async fn pages_of_a_scan_cover_a_range_without_gap_or_repetition(opener: Ope
     assert_eq!(seen, ["e", "d", "cc", "c", "a"]);
 }
 
-/// Any stored entries, any buffered writes, any ranges and limits: reads equal those of a sorted map.
+/// With any stored entries, buffered writes, ranges and limits, reads match those of a sorted map.
 pub async fn reads_equal_a_sorted_map_under_own_writes(opener: Opener) {
     let mut random = fastrand::Rng::with_seed(seed());
     let database = open(opener).await;
@@ -129,7 +129,7 @@ pub async fn reads_equal_a_sorted_map_under_own_writes(opener: Opener) {
     for _ in 0..40 {
         let mut model = BTreeMap::new();
         let tx = engine.begin().await.unwrap();
-        // Every round overwrites all keys, so that it begins with a state of its own.
+        // Every round overwrites all keys, so it begins with a state of its own.
         for number in 0..KEYS {
             let key = key_of(number);
             if random.bool() {
@@ -178,7 +178,7 @@ async fn write_at_random(tx: &Transaction, model: &mut BTreeMap<Vec<u8>, Vec<u8>
 }
 
 async fn compare_at_random(tx: &Transaction, model: &BTreeMap<Vec<u8>, Vec<u8>>, random: &mut fastrand::Rng) {
-    // Mostly small, as limits are wrong where they cut.
+    // Mostly small: limits go wrong where they cut something off.
     let limit = if random.u8(0..4) > 0 { random.usize(0..5) } else { random.usize(0..20) };
     let mut bounds = [key_of(random.u8(0..=KEYS)), key_of(random.u8(0..=KEYS))];
     if random.u8(0..8) > 0 {

@@ -14,7 +14,7 @@ use crate::fault::{Call, FaultEngine, WithFaults};
 pub(super) struct Runs(Arc<AtomicU32>);
 
 impl Runs {
-    /// Counts one, and returns how many it makes.
+    /// Increments the count, and returns the new one.
     pub(super) fn add(&self) -> u32 {
         self.0.fetch_add(1, Ordering::SeqCst) + 1
     }
@@ -165,7 +165,7 @@ pub async fn an_insert_of_what_exists_is_not_replayed(opener: Opener) {
     assert_eq!(runs.count(), 1);
 }
 
-/// An engine may meet a conflict in any call; the closure may make an error of its own of it.
+/// An engine may meet a conflict in any call, and the closure may turn it into an error of its own.
 pub async fn a_conflict_of_any_call_is_replayed_whatever_the_closure_makes_of_it(opener: Opener) {
     let database = open(opener).await;
     for call in [Call::Get, Call::BatchGet, Call::Scan, Call::Put, Call::Insert, Call::Delete, Call::Lock] {

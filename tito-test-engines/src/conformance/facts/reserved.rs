@@ -1,4 +1,4 @@
-//! Keys that begin as Tito's own do.
+//! Keys that begin like Tito's own.
 
 use tito_core::keys::{self, KeyRange};
 use tito_core::{Result, TitoError, Transaction};
@@ -6,7 +6,7 @@ use tito_core::{Result, TitoError, Transaction};
 use crate::conformance::Opener;
 use crate::conformance::support::*;
 
-/// Nothing behind the prefix, what could be a key of Tito's, and what could not.
+/// The bare prefix, a possible key of Tito's, and an impossible one.
 fn keys_with(prefix: &str) -> [Vec<u8>; 3] {
     ["", "mail", ":\u{1f980}"].map(|rest| format!("{prefix}{rest}").into_bytes())
 }
@@ -51,7 +51,7 @@ pub async fn raw_writes_of_them_are_refused_and_leave_the_transaction_as_it_was(
     assert_eq!(after, before);
 }
 
-/// A closure's handle, as applications have it: the error ends the transaction as any other does.
+/// Through a closure's handle, as applications use it: the error ends the transaction like any other.
 pub async fn a_refused_write_is_the_error_of_its_transaction(opener: Opener) {
     let database = open(opener).await;
     let engine = database.database();

@@ -1,4 +1,4 @@
-//! What a commit tells those of its process who listen.
+//! What a commit tells listeners in its process.
 
 use tito_core::engine::Signal;
 use tito_core::{Database, Transaction};

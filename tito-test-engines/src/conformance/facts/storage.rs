@@ -1,4 +1,4 @@
-//! What was committed is there, whatever its bytes are, also after the database was opened again.
+//! Committed data is there, whatever its bytes, even after the database was reopened.
 
 use tito_core::Transaction;
 use tito_core::engine::KeyValue;
@@ -17,7 +17,7 @@ pub async fn committed_writes_are_there_after_reopening(opener: Opener) {
     let open_at_the_end = engine.begin().await.unwrap();
     put(&open_at_the_end, "never", "committed").await;
     drop((open_at_the_end, engine));
-    // None where nothing outlives the engine.
+    // `None` if nothing outlives the engine.
     let Some(database) = database.reopen(EngineSettings::default()).await.unwrap() else { return };
     let engine = database.database();
     assert_eq!(scan(&engine.begin().await.unwrap(), "a", "z", 10).await, ["b=2", "c=1", "d=2"]);
@@ -112,7 +112,7 @@ pub async fn a_range_without_an_end_reaches_the_last_key(opener: Opener) {
     }
 }
 
-/// The keys of a range, as a whole and in pages of one, in both directions.
+/// The keys of a range, in one scan and in pages of one, in both directions.
 async fn assert_scans(tx: &Transaction, range: KeyRange, mut expected: Vec<Vec<u8>>) {
     let keys = |page: Vec<KeyValue>| page.into_iter().map(|(key, _)| key).collect::<Vec<_>>();
     assert_eq!(keys(tx.scan(range.clone(), 100).await.unwrap()), expected, "{range:?}");

@@ -30,7 +30,7 @@ pub async fn a_commit_lies_between_its_start_and_every_later_start(opener: Opene
     }
 }
 
-/// Also among concurrent tasks: whatever was handed out before a call began is smaller than what the call returns.
+/// Even among concurrent tasks: every timestamp handed out before a call began is smaller than the call's result.
 pub async fn timestamps_are_unique_and_increasing_among_concurrent_tasks(opener: Opener) {
     let database = open(opener).await;
     let latest = Arc::new(AtomicU64::new(0));
@@ -142,7 +142,7 @@ async fn reopened_at(opener: Opener, clock: &TestClock, millis: u64) {
     let mut last = Timestamp::ZERO;
     let mut database = Some(database);
     for round in 0..3 {
-        // None where nothing outlives the engine.
+        // `None` if nothing outlives the engine.
         let Some(current) = database.take() else { return };
         let engine = current.database();
         let tx = engine.begin().await.unwrap();
@@ -150,7 +150,7 @@ async fn reopened_at(opener: Opener, clock: &TestClock, millis: u64) {
         assert_eq!(number(&tx, "round").await.unwrap(), round);
         put_number(&tx, "round", round + 1).await.unwrap();
         tx.commit().await.unwrap();
-        // Handed out after the last commit, so nothing that was stored for a transaction tells of it.
+        // Handed out after the last commit, so no stored transaction reveals it.
         last = engine.timestamp().await.unwrap();
         drop((tx, engine));
         clock.set(millis);

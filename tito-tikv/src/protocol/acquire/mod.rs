@@ -1,7 +1,7 @@
-//! Pessimistic locks: taken before a commit, so that others wait at their own call and not at the end.
+//! Pessimistic locks: taken before a commit, so that competitors wait at their own call and not at the end.
 //!
-//! Keys are locked in their order, region after region, so that two who want the same keys don't wait for each other.
-//! The server waits for a while; what it waited for is looked at in between, as its holder may have died.
+//! Keys are locked in order, region by region, so that two transactions that want the same keys don't deadlock. The
+//! server waits for a while. Between requests, the lock that it waited for is checked, since its holder may have died.
 #[cfg(test)]
 pub(crate) mod mutant;
 #[cfg(test)]
@@ -15,33 +15,33 @@ use super::calls::Calls;
 use super::{Backoff, Event, Limit, Machine, Output, Pause, Reply, Response, mismatched, unexpected};
 use crate::{Error, Timestamp};
 
-/// How long a request waits on the server at most, in milliseconds.
+/// The longest that a request waits on the server, in milliseconds.
 const WAIT_MILLIS: u64 = 1_000;
 
-/// What is to be locked.
+/// What to lock.
 #[derive(Clone, Debug)]
 pub(crate) struct Wanted {
-    /// The start of the transaction that is to hold the locks.
+    /// The start timestamp of the transaction that will hold the locks.
     pub(crate) start: u64,
-    /// Its primary: the first key that it ever locks.
+    /// Its primary: the first key that it ever locked.
     pub(crate) primary: Vec<u8>,
-    /// In order, each once.
+    /// In order, without duplicates.
     pub(crate) keys: Vec<Vec<u8>>,
-    /// Up to which timestamp others may have written the keys.
+    /// The newest timestamp at which others may have written the keys.
     pub(crate) for_update_ts: u64,
     /// How long the locks live, counted from the start.
     pub(crate) ttl_millis: u64,
-    /// How long it may take.
+    /// How long the acquisition may take.
     pub(crate) wait_millis: u64,
-    /// Whether the values are wanted.
+    /// Whether to return the values.
     pub(crate) values: bool,
 }
 
-/// A key that is locked.
+/// A locked key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LockedKey {
     pub(crate) key: Vec<u8>,
-    /// Its value, if that was wanted and there is one.
+    /// Its value, if it has one and it was asked for.
     pub(crate) value: Option<Vec<u8>>,
     pub(crate) exists: bool,
 }
@@ -65,7 +65,7 @@ pub(crate) struct Acquire<R> {
     last_error: Option<Error>,
     is_late: bool,
     is_finished: bool,
-    /// The fault that tests have planted.
+    /// The fault that a test has planted.
     #[cfg(test)]
     pub(crate) mutant: Option<mutant::AcquireMutant>,
     out: Vec<Output<R, Result<Vec<LockedKey>, Error>>>,
@@ -91,7 +91,7 @@ impl<R: Clone> Acquire<R> {
         &self.wanted.keys[self.held.len()..]
     }
 
-    /// Asks for the next keys, or says that there are no more.
+    /// Asks for the next keys, or reports that there are none left.
     fn go_on(&mut self) {
         if self.left().is_empty() {
             let held = std::mem::take(&mut self.held);
@@ -190,14 +190,14 @@ impl<R: Clone> Acquire<R> {
         self.go_on();
     }
 
-    /// None of the keys of a request is locked if one can't be.
+    /// If one key of a request can't be locked, none is.
     fn met(&mut self, first: KeyError, errors: Vec<KeyError>) {
         if let Some(deadlock) = first.deadlock {
             let holder = Timestamp::from_raw(deadlock.lock_ts);
             return self.end(Err(Error::Deadlock { key: deadlock.lock_key.into(), holder }));
         }
         if first.conflict.is_some() {
-            // Somebody has written the key since: what is locked is what is newest.
+            // Somebody has written the key since. The lock has to cover the newest version.
             let call = self.calls.open(Call::Timestamp);
             return self.out.push(Output::Timestamp { call });
         }

@@ -1,14 +1,14 @@
-//! Faults that tests plant, to show that they would be found.
+//! Faults that tests plant, to show that the tests would find them.
 use super::Acquire;
 
-/// A fault of taking locks.
+/// A fault in taking locks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum AcquireMutant {
     /// Keys whose region can't be looked up count as locked.
     DropsShards,
-    /// A request without an answer is taken for one that was done.
+    /// An unanswered request is taken for a successful one.
     TakesSilenceForHeld,
-    /// A lock that is met when a request is sent again is taken for the one of the first attempt.
+    /// A lock found by a repeated request is taken for one that the first attempt left.
     TakesLockOfRetryForOwn,
 }
 

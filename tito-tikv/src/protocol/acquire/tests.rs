@@ -1,4 +1,4 @@
-//! Pessimistic locks by hand-written events.
+//! Pessimistic locks, driven by hand-written events.
 #![allow(clippy::unwrap_used, clippy::panic)]
 use tito_tikv_proto::kvrpcpb::{Deadlock, KeyError, LockInfo, PessimisticLockResponse, WriteConflict};
 

@@ -5,11 +5,11 @@ use super::{Batch, Call, Commit, Phase, Step};
 use crate::protocol::{Backoff, Output, Pause, Reply, Response, mismatched, unexpected};
 use crate::{Error, Reason, Timestamp};
 
-/// What an error of a key means to a prewrite.
+/// What a key's error means to a prewrite.
 enum Met {
     /// A lock of another transaction, to be resolved.
     Lock(Box<LockInfo>),
-    /// The end.
+    /// The end of the commit.
     Reason(Reason),
 }
 
@@ -41,7 +41,7 @@ impl<R: Clone> Commit<R> {
             }
             Reply::Refused { error } => return self.fail(Reason::Failed(error)),
         };
-        // All or none of a request is written, so this attempt has left nothing.
+        // A request writes all of its keys or none, so this attempt has left nothing.
         let mut locks = Vec::new();
         for error in errors {
             match met(error) {
@@ -64,11 +64,11 @@ impl<R: Clone> Commit<R> {
         }
     }
 
-    /// The locks that a prewrite met are gone, or live so many milliseconds yet.
+    /// The locks that a prewrite met are gone, or have this many milliseconds left to live.
     pub(super) fn resolved(&mut self, keys: Vec<usize>, attempt: u32, left: Result<Option<u64>, Error>) {
         let backoff = Pause::Backoff { kind: Backoff::Lock, attempt };
         let pause = match left {
-            // A key that is fought for is not asked for without end at full speed.
+            // Don't ask for a contended key at full speed for ever.
             Ok(None) if attempt < 3 => Pause::None,
             Ok(Some(left)) if left < 20 => Pause::Millis(left + 1),
             Ok(_) => backoff,
@@ -88,15 +88,15 @@ impl<R: Clone> Commit<R> {
             return self.committed(self.commit_ts, &batch.keys);
         }
         if !matches!(self.phase, Phase::CommittingPrimary) {
-            // The primary is being settled, and says itself what became of it.
+            // The primary is being settled, and its answer will say what became of it.
             return;
         }
         match reply {
             Reply::Response(Response::Commit(response)) => {
                 let error = response.error.unwrap_or_default();
                 if error.commit_ts_expired.is_some() {
-                    // A reader has pushed the transaction behind its snapshot. The lock is there and is for later
-                    // timestamps only, so no commit at this one can be carried out any more, were it sent before.
+                    // A reader has pushed the transaction behind its snapshot. The lock is there and only takes later
+                    // timestamps, so no commit at this one can be carried out any more, even one that was sent before.
                     self.may_be_committed = false;
                     return self.ask_timestamp(batch.attempt);
                 }
@@ -127,7 +127,7 @@ impl<R: Clone> Commit<R> {
         }
     }
 
-    /// The transaction is committed whatever comes here; what is left is for whoever meets it.
+    /// The transaction is committed whatever comes here. Whoever meets a remaining lock resolves it.
     pub(super) fn secondaries_answered(&mut self, batch: Batch<R, Step>, reply: Reply) {
         match reply {
             Reply::Response(Response::Commit(response)) => {

@@ -1,4 +1,4 @@
-//! What a commit comes to when its time is over.
+//! What becomes of a commit when its time is up.
 use std::sync::Arc;
 
 use super::{Call, Commit, Phase};
@@ -9,7 +9,7 @@ impl<R: Clone> Commit<R> {
     pub(super) fn deadline(&mut self) {
         let after_age_millis = std::mem::take(&mut self.after_age_millis);
         match (self.phase.clone(), self.plan.age_limit_millis) {
-            // Whatever timestamp it would get, the transaction is too old at it.
+            // The transaction is too old for any timestamp that it could get.
             (Phase::Prewriting | Phase::AskingTimestamp, Some(limit_millis)) if after_age_millis > 0 => {
                 return self.fail(Reason::TooOld { age_millis: limit_millis + 1, limit_millis });
             }
@@ -25,7 +25,7 @@ impl<R: Clone> Commit<R> {
             }
             Phase::CommittingPrimary => {
                 let reason = self.overdue();
-                // One that is under way is as one that is not answered.
+                // A commit that is under way counts as an unanswered one.
                 self.may_be_committed |= self.calls.any(|call| matches!(call, Call::Send(_)));
                 self.stop_committing(reason);
             }
@@ -35,7 +35,7 @@ impl<R: Clone> Commit<R> {
                 self.finish();
             }
             Phase::Draining(reason) | Phase::RollingBack(reason) if !self.is_decided => {
-                // The rest is done while nobody waits for it.
+                // The rest is done with nobody waiting for it.
                 self.decide(Outcome::NotCommitted(reason));
                 self.out.push(Output::Limit(Limit::Call));
             }
@@ -44,7 +44,7 @@ impl<R: Clone> Commit<R> {
         }
     }
 
-    /// Why nothing is committed when the deadline has come.
+    /// Why nothing is committed at the deadline.
     fn overdue(&self) -> Reason {
         match &self.last_lock {
             Some(lock) => {

@@ -1,18 +1,18 @@
-//! Heartbeats, so that a long commit is not rolled back by others.
+//! Heartbeats, so that others don't roll back a long commit.
 use super::{Call, Commit, Phase};
 use crate::Error;
 use crate::protocol::{Output, Pause};
 
-/// How often the primary's lock is made to live longer, in milliseconds: well within the shortest time to live.
+/// How often to extend the life of the primary's lock, in milliseconds: well within the shortest time to live.
 const INTERVAL_MILLIS: u64 = 1_000;
 
 impl<R: Clone> Commit<R> {
-    /// How long locks are to live, counted from the transaction's start on PD's clock.
+    /// How long locks have to live, counted from the transaction's start on PD's clock.
     pub(super) fn ttl_millis(&self) -> u64 {
         self.plan.age_millis + self.plan.ttl_millis + self.heart_beats * INTERVAL_MILLIS
     }
 
-    /// Waits for the next heartbeat, if there is to be one.
+    /// Waits for the next heartbeat, if one is needed.
     pub(super) fn await_heart_beat(&mut self) {
         let age_millis = self.plan.age_millis + self.heart_beats * INTERVAL_MILLIS;
         let limit = self.plan.age_limit_millis.unwrap_or(self.plan.age_millis);
@@ -34,7 +34,7 @@ impl<R: Clone> Commit<R> {
         self.out.push(Output::Locate { call, keys: vec![self.plan.primary_key().to_vec()] });
     }
 
-    /// Sends a heartbeat. One that fails is of no matter: the next one comes.
+    /// Sends a heartbeat. A failed one doesn't matter: the next one follows.
     pub(super) fn beat(&mut self, runs: Result<Vec<(R, usize)>, Error>) {
         match runs.ok().and_then(|runs| runs.into_iter().next()) {
             Some((region, _)) => {

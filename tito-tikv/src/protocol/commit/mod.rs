@@ -1,16 +1,16 @@
 //! The commit of one transaction in two phases, to one of its three outcomes.
 //!
-//! What it rests on:
+//! It rests on these facts:
 //!
-//! 1. A transaction in two phases is committed by one thing only: a commit of its primary key that is carried out.
-//!    Nobody else sends one. As long as this machine has sent none, nothing is committed and nothing will be, whatever
-//!    became of its prewrites; they can only leave locks.
-//! 2. Once one was sent and not answered, it may be carried out at any time, if it finds the primary's lock; and a
-//!    prewrite that is under way yet can bring that lock back. So "not committed" needs a rollback of the primary that
-//!    keeps both out for good: `KvCheckTxnStatus` that finds no lock and rolls back nevertheless, which leaves a
-//!    protected record, or tells the commit timestamp. Neither a batch rollback nor the rollback of a lock is such a
-//!    proof: what they leave may be nothing, or be dropped by others.
-//! 3. As long as it may be committed, no other key is rolled back: that would tear it.
+//! 1. Only one thing commits a transaction in two phases: a commit of its primary key that is carried out. Nobody else
+//!    sends one. As long as this machine has sent none, nothing is committed and nothing will be, whatever became of
+//!    its prewrites; they can only leave locks.
+//! 2. Once a commit was sent and not answered, it may be carried out at any time if it finds the primary's lock, and a
+//!    prewrite that is still under way can bring that lock back. So "not committed" needs a rollback of the primary
+//!    that keeps both out for good: a `KvCheckTxnStatus` that finds no lock and still rolls back, which leaves a
+//!    protected record, or reports the commit timestamp. Neither a batch rollback nor the rollback of a lock proves
+//!    this: they may leave no record, or one that others drop.
+//! 3. As long as the transaction may be committed, no other key is rolled back: that would tear it.
 //!
 //! `docs/outcomes.md` goes through every failure at every step.
 mod answers;
@@ -35,7 +35,7 @@ use crate::{Error, Outcome, Reason, Timestamp};
 
 pub(crate) use plan::Plan;
 
-/// The machine of a commit. `R` is a region.
+/// The machine that commits. `R` is a region.
 #[derive(Clone, Debug)]
 pub(crate) struct Commit<R> {
     plan: Plan,
@@ -43,20 +43,21 @@ pub(crate) struct Commit<R> {
     phase: Phase,
     calls: Calls<Call<R>>,
     queue: Queue<R, Step>,
-    /// The keys that were prewritten in one request with the primary, that one included.
+    /// The keys that were prewritten in the same request as the primary, including the primary.
     beside_primary: Vec<usize>,
     commit_ts: u64,
-    /// Whether a commit of the primary may have been carried out, or may be yet.
+    /// Whether a commit of the primary may have been carried out, or may still be.
     may_be_committed: bool,
-    /// What failed last, for the source of an unknown outcome.
+    /// The last failure, used as the source of an unknown outcome.
     last_error: Option<Error>,
-    /// The lock that was in the way, if that was later.
+    /// The lock that was in the way, if that came after the last failure.
     last_lock: Option<LockInfo>,
     heart_beats: u64,
-    /// How much of the call's time is left when the transaction is too old; 0 if it is not so old by then, or is already.
+    /// How much of the call's time will be left when the transaction becomes too old; 0 if it won't in that time, or
+    /// already is.
     after_age_millis: u64,
     is_decided: bool,
-    /// The fault that tests have planted.
+    /// The fault that a test has planted.
     #[cfg(test)]
     pub(crate) mutant: Option<mutant::Mutant>,
     out: Vec<CommitOutput<R>>,
@@ -85,7 +86,7 @@ impl<R: Clone> Commit<R> {
         }
     }
 
-    /// Locates keys for a step, and then sends what the step sends for them.
+    /// Locates keys for a step, then sends the step's requests for them.
     fn ask(&mut self, step: Step, keys: Vec<usize>, attempt: u32) {
         if keys.is_empty() {
             return;
@@ -139,7 +140,7 @@ impl<R: Clone> Commit<R> {
                     self.keys[key].prewritten = true;
                 }
             }
-            // A look-up that fails is no answer: nothing goes on without these keys.
+            // A failed look-up is no answer: nothing proceeds without these keys.
             Err(error) => {
                 let pause = Pause::Backoff { kind: Backoff::Pd, attempt };
                 self.failed_once(error);
@@ -148,7 +149,7 @@ impl<R: Clone> Commit<R> {
         }
     }
 
-    /// The primary's region and those of the keys that it has. The others, whose region was split off, are committed
+    /// The primary's region and the given keys that it holds. The other keys, whose region was split off, are committed
     /// later.
     fn with_primary(&self, keys: &[usize], runs: Vec<(R, usize)>) -> (R, Vec<usize>) {
         let mut rest = keys;
@@ -167,7 +168,7 @@ impl<R: Clone> Commit<R> {
         self.last_lock = None;
     }
 
-    /// Whether anything of a step is under way or waiting.
+    /// Whether any part of a step is under way or waiting.
     fn is_open(&self, wanted: Step) -> bool {
         self.calls.any(|call| match call {
             Call::Locate { step, .. } | Call::Pause { step, .. } => *step == wanted,
@@ -176,7 +177,7 @@ impl<R: Clone> Commit<R> {
         })
     }
 
-    /// Sends what can be sent, and goes to the next phase if all of this one is done.
+    /// Sends what can be sent, and enters the next phase once this one is done.
     fn go_on(&mut self) {
         self.pump();
         match &self.phase {
@@ -208,13 +209,13 @@ impl<R: Clone> Commit<R> {
         self.out.push(Output::Finished);
     }
 
-    /// Waits for nothing any more.
+    /// Stops waiting for anything.
     fn forget_calls(&mut self) {
         self.calls.retain(|_| false);
         self.queue.clear();
     }
 
-    /// The primary is committed, and with it the transaction; these keys are committed with it.
+    /// The primary is committed, and with it the transaction and these keys.
     fn committed(&mut self, commit_ts: u64, with: &[usize]) {
         self.commit_ts = commit_ts;
         self.forget_calls();

@@ -1,29 +1,29 @@
-//! Faults that tests plant, to show that they would be found.
+//! Faults that tests plant, to show that the tests would find them.
 use tito_tikv_proto::kvrpcpb::{BatchRollbackRequest, CleanupRequest, KeyError};
 
 use super::{Batch, Commit, Step};
 use crate::protocol::{Request, Response};
 
-/// A fault of a commit.
+/// A fault in a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mutant {
     /// Keys whose region can't be looked up count as done.
     DropsShards,
-    /// Other keys are committed beside the primary, not after it.
+    /// Other keys are committed alongside the primary, not after it.
     CommitsOthersEarly,
-    /// A commit of the primary that is not answered is taken for one that failed.
+    /// An unanswered commit of the primary is taken for a failed one.
     TakesSilenceForFailure,
-    /// All keys are rolled back side by side after a commit of the primary without an answer.
+    /// All keys are rolled back at once after an unanswered commit of the primary.
     RollsBackSideBySide,
-    /// The primary is rolled back after a commit of it without an answer, and then the other keys, whatever it says.
+    /// After an unanswered commit of the primary, it is rolled back first and then the other keys, whatever it says.
     RollsBackPrimaryFirst,
-    /// A lock that a prewrite meets when it is sent again is taken for the one of the first attempt.
+    /// A lock found by a repeated prewrite is taken for one that the first attempt left.
     TakesLockOfRetryForOwn,
-    /// The own lock, found on the primary after a commit without an answer, is taken for the proof that there was none.
+    /// Its own lock, found on the primary after an unanswered commit, is taken for proof that the commit didn't happen.
     TakesLockForProof,
-    /// A batch rollback of the primary is taken for a proof that lasts.
+    /// A batch rollback of the primary is taken for lasting proof.
     TakesBatchRollbackForProof,
-    /// The rollback of a lock by `KvCleanup` is taken for a proof that lasts.
+    /// The rollback of a lock by `KvCleanup` is taken for lasting proof.
     TakesCleanupForProof,
 }
 

@@ -1,40 +1,40 @@
-//! What is to be committed.
+//! What to commit.
 use tito_tikv_proto::kvrpcpb::{Mutation, Op};
 
 use crate::{Error, Result};
 
-/// How long a lock lives at least, in milliseconds, as in TiDB's client.
+/// The shortest time that a lock lives, in milliseconds, as in TiDB's client.
 const LEAST_TTL: u64 = 3_000;
 
-/// How long a lock lives at most without a heartbeat.
+/// The longest time that a lock lives without a heartbeat, in milliseconds.
 const MOST_TTL: u64 = 20_000;
 
-/// Everything that a commit needs to know at its beginning.
+/// Everything that a commit needs to know at the start.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
-    /// One for each key, in their order.
+    /// One per key, in key order.
     pub(crate) mutations: Vec<Mutation>,
-    /// The number of the mutation whose key decides.
+    /// The index of the mutation whose key decides.
     pub(crate) primary: usize,
     /// The transaction's start timestamp.
     pub(crate) start: u64,
-    /// How old the transaction is by now.
+    /// The transaction's current age.
     pub(crate) age_millis: u64,
-    /// How long its locks live from now on.
+    /// How long its locks live from now.
     pub(crate) ttl_millis: u64,
-    /// How old it may be at its commit timestamp.
+    /// The oldest that it may be at its commit timestamp.
     pub(crate) age_limit_millis: Option<u64>,
     /// How long the call may take.
     pub(crate) deadline_millis: u64,
 }
 
 impl Plan {
-    /// Puts mutations in order and chooses the primary: the given key, or else the first that is written.
+    /// Sorts mutations and chooses the primary: the given key, or else the first key that is written.
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] without mutations, for a key that is there twice, for an empty key (no region can hold one),
-    /// and for a primary that leaves no lock.
+    /// [`Error::Invalid`] without mutations, for a duplicate key, for an empty key (no region can hold one), and for a
+    /// primary that leaves no lock.
     pub(crate) fn new(mut mutations: Vec<Mutation>, primary: Option<&[u8]>, start: u64) -> Result<Plan> {
         let invalid = |reason: String| Error::Invalid { what: "mutations", reason };
         mutations.sort_by(|left, right| left.key.cmp(&right.key));
@@ -63,8 +63,8 @@ impl Plan {
         }
     }
 
-    /// How much of the call's time is left when the transaction is too old; 0 if it is not so old by then. One that is too
-    /// old already has a millisecond, in which nothing comes of it.
+    /// How much of the call's time will be left when the transaction becomes too old; 0 if it won't in that time. A
+    /// transaction that is already too old has one millisecond, in which nothing can happen.
     pub(super) fn after_age_millis(&self) -> u64 {
         let young = |limit: u64| (limit.saturating_sub(self.age_millis)).saturating_add(1);
         self.age_limit_millis.map_or(0, |limit| self.deadline_millis.saturating_sub(young(limit)))
@@ -78,12 +78,12 @@ impl Plan {
         self.key(self.primary)
     }
 
-    /// How many bytes go over the wire for a key.
+    /// How many bytes a key takes on the wire.
     pub(super) fn bytes(&self, number: usize, with_value: bool) -> usize {
         if with_value { bytes(&self.mutations[number]) } else { self.key(number).len() }
     }
 
-    /// Whether a prewrite of the key leaves a lock, which a commit or a rollback has to take away.
+    /// Whether a prewrite of the key leaves a lock, which a commit or rollback has to remove.
     pub(super) fn leaves_lock(&self, number: usize) -> bool {
         leaves_lock(&self.mutations[number])
     }
@@ -97,7 +97,7 @@ fn bytes(mutation: &Mutation) -> usize {
     mutation.key.len() + mutation.value.len()
 }
 
-/// How long the locks of a transaction live, by its size: 3 s, and with the root of its size up to 20 s.
+/// How long a transaction's locks live: 3 s, growing with the square root of its size up to 20 s.
 fn lock_ttl_millis(bytes: usize) -> u64 {
     let mebibytes = bytes as f64 / f64::from(1 << 20);
     ((6_000.0 * mebibytes.sqrt()) as u64).clamp(LEAST_TTL, MOST_TTL)

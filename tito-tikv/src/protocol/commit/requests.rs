@@ -23,7 +23,7 @@ impl<R: Clone> Commit<R> {
                 start_version: plan.start,
                 lock_ttl: self.ttl_millis(),
                 txn_size: plan.mutations.len() as u64,
-                // Without this a reader could not push the transaction behind its snapshot, and had to wait.
+                // Without this, a reader couldn't push the transaction behind its snapshot and would have to wait.
                 min_commit_ts: plan.start + 1,
                 ..PrewriteRequest::default()
             }
@@ -43,7 +43,7 @@ impl<R: Clone> Commit<R> {
             Step::Settle => CheckTxnStatusRequest {
                 primary_key: plan.primary_key().to_vec(),
                 lock_ts: plan.start,
-                // The transaction is ours: nobody's time to live has to be waited for.
+                // The transaction is ours, so there is no time to live to wait for.
                 current_ts: u64::MAX,
                 rollback_if_not_exist: true,
                 verify_is_primary: true,

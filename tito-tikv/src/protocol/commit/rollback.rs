@@ -6,10 +6,11 @@ use crate::protocol::{Limit, Output, Reply, Response, mismatched, unexpected};
 use crate::{Error, Outcome, Reason};
 
 impl<R: Clone> Commit<R> {
-    /// Nothing can be committed: no commit of the primary was sent, or none that was can be carried out.
+    /// Nothing can be committed: no commit of the primary was sent, or none of those sent can be carried out.
     pub(super) fn fail(&mut self, reason: Reason) {
         match &mut self.phase {
-            // Of several reasons a conflict counts: a new transaction sees what is there now, and whether a key exists.
+            // Of several reasons, a conflict takes precedence: a new transaction sees what is there now, and whether a
+            // key exists.
             Phase::Draining(first @ (Reason::Exists { .. } | Reason::RolledBack | Reason::Failed(_)))
                 if matches!(reason, Reason::Conflict { .. }) =>
             {
@@ -26,14 +27,14 @@ impl<R: Clone> Commit<R> {
         }
     }
 
-    /// Sends no more commits of the primary.
+    /// Stops sending commits of the primary.
     pub(super) fn stop_committing(&mut self, reason: Reason) {
         #[cfg(test)]
         self.forget_what_may_be_committed();
         if !self.may_be_committed {
             return self.fail(reason);
         }
-        // An answer that comes late yet counts.
+        // A late answer still counts.
         self.calls.retain(|call| matches!(call, Call::Send(batch) if batch.step == Step::Primary));
         self.queue.clear();
         self.out.push(Output::Limit(Limit::Call));
@@ -41,7 +42,7 @@ impl<R: Clone> Commit<R> {
         self.ask(Step::Settle, vec![self.plan.primary], 0);
     }
 
-    /// Takes away all that was or may have been written. Only once nothing can be committed.
+    /// Removes all that was or may have been written. Call it only once nothing can be committed.
     pub(super) fn start_rollback(&mut self, reason: Reason, with_primary: bool) {
         let is_touched = |key: &usize| {
             let state = self.keys[*key];
@@ -52,13 +53,13 @@ impl<R: Clone> Commit<R> {
         let with_primary = with_primary && is_touched(&primary);
         self.phase = Phase::RollingBack(reason);
         if with_primary {
-            // By the same request as where it decides: its record keeps out a prewrite that comes late.
+            // The same request as the one that decides: its record keeps out a late prewrite.
             self.ask(Step::Settle, vec![primary], 0);
         }
         self.ask(Step::Rollback, others, 0);
     }
 
-    /// What the primary says of itself.
+    /// What the primary says about itself.
     pub(super) fn settle_answered(&mut self, batch: Batch<R, Step>, reply: Reply) {
         let unknown = match reply {
             #[cfg(test)]
@@ -87,11 +88,10 @@ impl<R: Clone> Commit<R> {
         }
     }
 
-    /// The primary is rolled back: for good, if it had no lock any more.
+    /// The primary is rolled back: for good, if it no longer had a lock.
     ///
-    /// Where a lock was taken away the record of the rollback may be one that does not last: before TiKV 8.0 it is left
-    /// out where another transaction was committed just at this one's start. So it is asked again until there was no
-    /// lock.
+    /// Where a lock was removed, the record of the rollback may not last: TiKV before 8.0 leaves it out if another
+    /// transaction was committed at exactly this one's start. So the primary is asked again until it had no lock.
     fn is_rolled_back(&mut self, action: Action) {
         if let Phase::Settling(reason) = &self.phase {
             if action == Action::TtlExpireRollback {

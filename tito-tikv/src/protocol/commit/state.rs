@@ -1,4 +1,4 @@
-//! Where a commit is, and what it waits for.
+//! The phase of a commit, and what it waits for.
 use super::Batch;
 use crate::Reason;
 
@@ -7,11 +7,11 @@ use crate::Reason;
 pub(super) enum Step {
     /// Locks and values on all keys.
     Prewrite,
-    /// The commit of the primary, and of what goes with it in one request.
+    /// The commit of the primary, and of the keys in the same request.
     Primary,
     /// The commit of the other keys, after the primary's.
     Secondaries,
-    /// The rollback of the primary for good, which tells what became of it.
+    /// The final rollback of the primary, which reports what became of it.
     Settle,
     /// The rollback of the other keys.
     Rollback,
@@ -31,26 +31,26 @@ pub(super) enum Call<R> {
     HeartBeat,
 }
 
-/// Where the commit is.
+/// The phase of the commit.
 #[derive(Clone, Debug)]
 pub(super) enum Phase {
     Prewriting,
     AskingTimestamp,
     CommittingPrimary,
-    /// The primary is asked, as a commit of it may be under way.
+    /// The primary is being asked, since a commit of it may be under way.
     Settling(Reason),
     CommittingSecondaries,
-    /// Nothing can be committed; what was sent is waited for, so that it can't come after the rollback.
+    /// Nothing can be committed. Requests under way are awaited, so that none can arrive after the rollback.
     Draining(Reason),
     RollingBack(Reason),
     Finished,
 }
 
-/// What is known of a key.
+/// What is known about a key.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct KeyState {
-    /// Its prewrite has succeeded.
+    /// Its prewrite succeeded.
     pub(super) prewritten: bool,
-    /// A prewrite of it was not answered, and may be carried out yet.
+    /// A prewrite of it was not answered, and may still be carried out.
     pub(super) may_be_prewritten: bool,
 }

@@ -1,16 +1,16 @@
-//! What has to hold at the end of every run.
+//! What must hold at the end of every run.
 use super::records::commit_of;
 use super::world::{Acting, World, key};
 use crate::protocol::resolve::Status;
 use crate::{Outcome, Snapshot, Timestamp};
 
 impl World<'_> {
-    /// What has to hold whatever happened.
+    /// What must hold whatever happened.
     pub(super) async fn check(mut self) -> Result<(), String> {
         for (region, request) in std::mem::take(&mut self.ghosts) {
             self.core.send(&region, request).await;
         }
-        // Whoever comes later gets everything out of the way.
+        // Whoever comes later clears everything away.
         self.cluster.jump_clock(600_000);
         let snapshot = Snapshot::new(self.core.clone(), Timestamp::from_raw(self.cluster.timestamp()));
         let keys: Vec<String> = (0..self.setting.keys).map(key).collect();
@@ -78,7 +78,7 @@ impl World<'_> {
         }
     }
 
-    /// At which timestamp each key was committed by a transaction.
+    /// The timestamp at which a transaction committed each key.
     async fn commits_of(&self, start: u64, keys: &[String]) -> Vec<Option<u64>> {
         let mut found = Vec::new();
         for key in keys {

@@ -1,6 +1,6 @@
-//! All sequences of choices, up to a number of deviations from what usually happens.
+//! All sequences of choices, up to a number of deviations from the usual course.
 
-/// One choice that was made.
+/// One choice made.
 #[derive(Clone, Copy, Debug)]
 struct Made {
     option: usize,
@@ -9,16 +9,16 @@ struct Made {
     count: usize,
 }
 
-/// The most options of one choice.
+/// The largest number of options for one choice.
 pub(super) const MOST: usize = 32;
 
-/// Goes through all sequences of choices whose costs are within a budget, one run after the other.
+/// Goes through all sequences of choices within a cost budget, one run at a time.
 #[derive(Debug)]
 pub(super) struct Chooser {
     made: Vec<Made>,
     position: usize,
     budget: usize,
-    /// How many choices were made in all runs, each once where runs begin alike: the states that were gone through.
+    /// How many choices all runs made, counting a common beginning once: the number of states visited.
     pub(super) states: usize,
     pub(super) runs: usize,
 }
@@ -32,7 +32,7 @@ impl Chooser {
         self.made[..up_to].iter().map(|made| usize::from(made.costs[made.option])).sum()
     }
 
-    /// The number of the option that is taken in this run.
+    /// The index of the option to take in this run.
     pub(super) fn choose(&mut self, costs: &[u8]) -> usize {
         let count = costs.len().min(MOST);
         if self.position == self.made.len() {
@@ -48,7 +48,7 @@ impl Chooser {
         made.option
     }
 
-    /// Goes to the next run. Whether there is one.
+    /// Moves to the next run; `false` if there is none.
     pub(super) fn next_run(&mut self) -> bool {
         self.runs += 1;
         self.position = 0;
@@ -64,7 +64,7 @@ impl Chooser {
         false
     }
 
-    /// The choices of this run that were not the usual ones, for a message.
+    /// The unusual choices of this run, for a message.
     pub(super) fn deviations(&self) -> Vec<(usize, usize)> {
         self.made.iter().enumerate().filter(|(_, made)| made.option > 0).map(|(at, made)| (at, made.option)).collect()
     }

@@ -1,4 +1,4 @@
-//! What comes of what an actor waits for.
+//! What becomes of what an actor waits for.
 use tito_tikv_proto::kvrpcpb::GetRequest;
 
 use super::world::{Acting, Pending, World, key};
@@ -29,7 +29,7 @@ impl World<'_> {
         }
     }
 
-    /// The stranger reads the last key, and if it is locked asks what became of who holds it.
+    /// The stranger reads the last key, and if it is locked asks about the lock's holder.
     async fn look(&mut self, number: usize) {
         if self.setting.expired {
             self.cluster.jump_clock(60_000);

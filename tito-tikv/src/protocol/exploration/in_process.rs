@@ -1,4 +1,4 @@
-//! The way to a cluster in the process.
+//! Access to an in-process cluster.
 use std::future::Future;
 use std::pin::Pin;
 

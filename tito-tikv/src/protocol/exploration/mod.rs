@@ -1,9 +1,9 @@
-//! All interleavings of two writers of the same keys and a stranger who meets their locks, over the storage of the
-//! cluster in the process: requests and answers that get lost, come late or twice, a crash, a split, a moved leader,
-//! look-ups that fail, times to live that are over, deadlines.
+//! All interleavings of two writers of the same keys and a stranger that meets their locks, over the storage of the
+//! in-process cluster: with lost, late and duplicate requests and answers, a crash, a split, a moved leader, failed
+//! look-ups, expired locks and deadlines.
 //!
-//! What usually happens costs nothing, and each deviation one; all runs within a budget are gone through. Tests have a
-//! small one; `TITO_DEVIATIONS` is for more.
+//! The usual course costs nothing, and each deviation costs one. All runs within a budget are explored. Tests use a
+//! small one; set `TITO_DEVIATIONS` for a larger one.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 mod check;
 mod chooser;
@@ -21,7 +21,7 @@ use crate::protocol::commit::mutant::Mutant;
 
 const PLAIN: Setting = Setting { keys: 2, apart: true, expired: false, writers: 2, mutant: None, overlapped: false };
 
-/// Goes through all runs of a setting; returns how many there were and how many states, or what was wrong with one.
+/// Goes through all runs of a setting. Returns the number of runs and of states, or what was wrong with one.
 async fn explore(setting: Setting, budget: usize) -> Result<(usize, usize), String> {
     let mut chooser = Chooser::new(budget);
     loop {
@@ -80,7 +80,7 @@ async fn a_commit_of_others_at_the_very_start() {
 async fn assert_found(mutant: Mutant, setting: Setting, budget: usize) {
     let found = explore(Setting { mutant: Some(mutant), ..setting }, budget).await;
     println!("{mutant:?}: {found:?}");
-    // That something hangs would be no proof of what the fault is about.
+    // A hang would prove nothing about this fault.
     let is_wrong = |wrong: &String| wrong.contains("is torn") || wrong.contains("reported");
     assert!(found.as_ref().is_err_and(is_wrong), "{mutant:?} is not found in {found:?}");
 }

@@ -1,4 +1,4 @@
-//! What a store has written down.
+//! What a store has recorded.
 use std::sync::Arc;
 
 use tito_mock_tikv::MockCluster;
@@ -7,7 +7,7 @@ use tito_tikv_proto::tikvpb::tikv_client::TikvClient;
 
 use crate::client::core::Core;
 
-/// At which timestamp a transaction has committed a key.
+/// The timestamp at which a transaction committed a key.
 pub(super) async fn commit_of(cluster: &MockCluster, core: &Arc<Core>, start: u64, key: &str) -> Option<u64> {
     for _ in 0..10 {
         let region = core.region_of(key.as_bytes()).await.unwrap();

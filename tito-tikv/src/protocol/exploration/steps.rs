@@ -2,7 +2,7 @@
 use super::chooser::MOST;
 use super::world::{Acting, PATIENCE, Pending, World};
 
-/// Something that happens: to the request of an actor at a place in what it waits for, or to the cluster.
+/// Something that happens: to an actor's pending request at an index, or to the cluster.
 pub(super) enum Step {
     Deliver(usize, usize),
     LoseAnswer(usize, usize),
@@ -17,7 +17,7 @@ pub(super) enum Step {
 }
 
 impl World<'_> {
-    /// What can happen next: first what usually does.
+    /// What can happen next, starting with the usual course.
     pub(super) fn steps(&self) -> (Vec<Step>, Vec<u8>) {
         let mut steps = Vec::new();
         let mut costs = Vec::new();
@@ -57,7 +57,7 @@ impl World<'_> {
                     add(Step::Move, 1);
                 }
             }
-            // All wait: who has waited longest goes on, or its time is over. Both are usual.
+            // Everyone waits: whoever has waited longest proceeds, or its time is over. Both are usual.
             None => {
                 let pauses = self.actors.iter().enumerate().flat_map(|(number, actor)| {
                     actor.pending.iter().enumerate().filter_map(move |(position, pending)| match pending {
@@ -78,7 +78,7 @@ impl World<'_> {
         }
         steps.truncate(MOST);
         costs.truncate(MOST);
-        // A ghost alone is what happens then.
+        // With only a ghost left, it becomes the usual step.
         if let Some(first) = costs.first_mut() {
             *first = 0;
         }

@@ -1,4 +1,4 @@
-//! Two writers of the same keys and a stranger who meets their locks, on a cluster in the process.
+//! Two writers of the same keys and a stranger that meets their locks, on an in-process cluster.
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -17,31 +17,31 @@ use crate::protocol::{CallId, Event, Machine, Output, Pause, Request};
 use crate::region::Region;
 use crate::{Error, Outcome, PdFailure};
 
-/// After so many steps nobody waits any longer.
+/// After this many steps nobody waits any longer.
 pub(super) const PATIENCE: usize = 60;
 
-/// How a world begins.
+/// The starting conditions of a world.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Setting {
     pub(super) keys: usize,
     /// Whether each key is in a region of its own.
     pub(super) apart: bool,
-    /// Whether locks are over when the stranger comes.
+    /// Whether locks have expired when the stranger comes.
     pub(super) expired: bool,
     pub(super) writers: usize,
     pub(super) mutant: Option<Mutant>,
-    /// Whether another transaction was committed, by a timestamp that a store calculated, just at the first one's
-    /// start.
+    /// Whether another transaction was committed at exactly the first one's start, by a timestamp that a store
+    /// calculated.
     pub(super) overlapped: bool,
 }
 
 pub(super) type At = Arc<Region>;
 
-/// A machine of one of the actors.
+/// The machine of an actor.
 pub(super) enum Acting {
     Writer(Box<Commit<At>>),
     Stranger(Box<Resolve<At>>),
-    /// The stranger before it has met a lock.
+    /// The stranger, before it meets a lock.
     Looking,
     Gone,
 }
@@ -60,7 +60,7 @@ pub(super) enum Pending {
         call: CallId,
         locks: Vec<LockInfo>,
     },
-    /// A pause, with the step in which it began.
+    /// A pause, with the step at which it began.
     Pause {
         call: CallId,
         since: usize,
@@ -81,7 +81,7 @@ pub(super) struct World<'c> {
     pub(super) cluster: MockCluster,
     pub(super) core: Arc<Core>,
     pub(super) actors: Vec<Actor>,
-    /// Requests that are under way although nobody waits for them.
+    /// Requests under way that nobody waits for.
     pub(super) ghosts: Vec<(At, Request)>,
     pub(super) chooser: &'c mut Chooser,
     pub(super) was_split: bool,
@@ -97,7 +97,7 @@ pub(super) fn key(number: usize) -> String {
 impl<'c> World<'c> {
     pub(super) async fn new(setting: Setting, chooser: &'c mut Chooser) -> World<'c> {
         let boundaries = (1..setting.keys).filter(|_| setting.apart).map(key);
-        // The rollback of a primary is not protected in all cases before 8.0.
+        // Before 8.0, the rollback of a primary is not always protected.
         let version = if setting.overlapped { TikvVersion::V7_5 } else { TikvVersion::V9_0 };
         let cluster = MockCluster::builder()
             .stores(2)
@@ -148,7 +148,7 @@ impl<'c> World<'c> {
         world
     }
 
-    /// Commits the first key by a transaction in one phase, and returns its timestamp, which PD has not given out.
+    /// Commits the first key in one phase, and returns its timestamp, which PD has not given out.
     async fn commit_at_calculated_timestamp(&mut self) -> u64 {
         let start_version = self.cluster.timestamp();
         let mutation =
@@ -192,7 +192,7 @@ impl<'c> World<'c> {
         self.take_commit(number, outputs).await;
     }
 
-    /// Locates at once, unless PD fails, and keeps the rest for later.
+    /// Locates immediately unless PD fails, and keeps the rest for later.
     async fn take<D>(&mut self, number: usize, outputs: Vec<Output<At, D>>) -> (Vec<Event<At>>, Vec<D>, bool) {
         let (mut events, mut decisions, mut is_finished) = (Vec::new(), Vec::new(), false);
         for output in outputs {
@@ -200,7 +200,7 @@ impl<'c> World<'c> {
             let actor = &mut self.actors[number];
             match output {
                 Output::Locate { call, keys } => {
-                    // What is not known is asked for, and that can fail.
+                    // Unknown regions are looked up, and that can fail.
                     let runs = match self.chooser.choose(&[0, 1]) {
                         0 => self.core.locate(&keys).await,
                         _ => Err(Error::Pd { asked: "a region", source: PdFailure::NoLeader }),
@@ -279,7 +279,7 @@ impl<'c> World<'c> {
         }
     }
 
-    /// Runs until nobody waits for anything, and checks what is there then.
+    /// Runs until nobody waits for anything, and checks the final state.
     pub(super) async fn run(mut self) -> Result<(), String> {
         loop {
             self.count += 1;
@@ -337,7 +337,7 @@ impl<'c> World<'c> {
                 self.cluster.transfer_leader(key(0), 3 - leader).unwrap();
             }
             Step::Crash(number) => {
-                // What it has sent arrives yet.
+                // Its requests still arrive.
                 for pending in std::mem::take(&mut self.actors[number].pending) {
                     if let Pending::Send { region, request, .. } = pending {
                         self.ghosts.push((region, request));

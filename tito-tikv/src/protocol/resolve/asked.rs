@@ -1,26 +1,26 @@
-//! What is asked of the resolving of locks, and what it tells.
+//! What goes into resolving locks, and what comes out.
 use tito_tikv_proto::kvrpcpb::{LockInfo, Op};
 
 use crate::Timestamp;
 
-/// The locks of one transaction that were met, and for whom they are in the way.
+/// One transaction's locks that were met, and who met them.
 #[derive(Clone, Debug)]
 pub(crate) struct Asked {
-    /// The transaction's start.
+    /// The transaction's start timestamp.
     pub(crate) start: u64,
-    /// The key that decides what became of it, by the locks.
+    /// The key that decides its fate, according to the locks.
     pub(crate) primary: Vec<u8>,
-    /// The locks, all of this transaction; at least one.
+    /// The locks, all from this transaction; at least one.
     pub(crate) locks: Vec<LockInfo>,
     /// The snapshot of the reader that met them; 0 for a writer.
     pub(crate) caller_start: u64,
     /// PD's time.
     pub(crate) now: u64,
-    /// Whether a reader asks, who can pass a lock that is not for its snapshot.
+    /// Whether a reader asks, who can pass a lock that doesn't concern its snapshot.
     pub(crate) is_read: bool,
-    /// What is known of the transaction already.
+    /// What is already known about the transaction.
     pub(crate) known: Option<Status>,
-    /// How long it may take.
+    /// How long resolving may take.
     pub(crate) deadline_millis: u64,
 }
 
@@ -31,11 +31,11 @@ pub(crate) enum Status {
     Committed(u64),
     /// It is rolled back for good.
     RolledBack,
-    /// It is going on, and will be committed after the reader's snapshot if at all.
+    /// It is in progress, and can only be committed after the reader's snapshot.
     Pushed,
-    /// It is going on, so many milliseconds at least.
+    /// It is in progress for at least this many milliseconds.
     Alive { left_millis: u64 },
-    /// Its pessimistic locks were over and can go; nothing is known of the transaction.
+    /// Its pessimistic locks had expired and can go; nothing is known about the transaction.
     Released,
 }
 
@@ -54,18 +54,18 @@ impl Status {
 }
 
 impl Asked {
-    /// Whether the time of all these locks is over.
+    /// Whether all these locks have expired.
     pub(super) fn is_expired(&self) -> bool {
         self.left_millis() == 0
     }
 
-    /// How long the lock that lives longest has left.
+    /// How long the longest-lived lock has left.
     pub(super) fn left_millis(&self) -> u64 {
         let ttl = self.locks.iter().map(|lock| lock.lock_ttl).max().unwrap_or(0);
         left_millis(self.start, ttl, self.now)
     }
 
-    /// Up to which lock of a key the pessimistic ones are removed.
+    /// Remove pessimistic locks of a key up to this timestamp.
     pub(super) fn for_update_ts(&self) -> u64 {
         let highest = self.locks.iter().map(|lock| lock.lock_for_update_ts).max().unwrap_or(0);
         if highest == 0 { u64::MAX } else { highest }
@@ -76,7 +76,7 @@ pub(super) fn is_pessimistic(lock: &LockInfo) -> bool {
     lock.lock_type() == Op::PessimisticLock
 }
 
-/// How many milliseconds a lock lives yet. It is over only after the last one, as TiKV has it.
+/// How many milliseconds a lock has left. It expires only after the last one, as in TiKV.
 pub(super) fn left_millis(start: u64, ttl: u64, now: u64) -> u64 {
     let end = Timestamp::from_raw(start).physical_millis().saturating_add(ttl);
     let now = Timestamp::from_raw(now).physical_millis();

@@ -1,9 +1,9 @@
-//! What became of another transaction whose locks are in the way, and the removal of these.
+//! What became of another transaction whose locks are in the way, and their removal.
 //!
-//! The primary's region says whether the transaction is committed, rolled back or alive, and rolls it back if its time
-//! is over; what is not there at all is rolled back only if the time of the lock that was met is over too. With
-//! asynchronous commit it is committed as soon as all its keys are prewritten, so after its time the other keys are
-//! asked. Nothing is rolled back before its time to live is over on PD's clock.
+//! The primary's region says whether the transaction is committed, rolled back or alive, and rolls it back if it has
+//! expired. If the primary isn't there at all, it is rolled back only if the lock that was met has expired too. A
+//! transaction with asynchronous commit is committed as soon as all its keys are prewritten, so once it has expired,
+//! the other keys are asked. Nothing is rolled back before its time to live is over on PD's clock.
 mod asked;
 mod secondaries;
 #[cfg(test)]
@@ -23,19 +23,19 @@ use crate::{Error, Timestamp};
 
 pub(crate) use asked::{Asked, Status};
 
-/// From so many keys of a transaction on, all its locks in a region are resolved at once.
+/// With this many keys of a transaction or more, all its locks in a region are resolved at once.
 const LARGE: u64 = 16;
 
 /// What a request is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
-    /// What the primary says of the transaction.
+    /// Ask the primary about the transaction.
     Status,
-    /// What the other keys say of it.
+    /// Ask the other keys about it.
     Secondaries,
-    /// Its locks become what it has become.
+    /// Give its locks the fate of the transaction.
     Resolve,
-    /// Its pessimistic locks go.
+    /// Remove its pessimistic locks.
     Release,
 }
 
@@ -50,17 +50,17 @@ enum Call<R> {
 #[derive(Clone, Debug)]
 pub(crate) struct Resolve<R> {
     asked: Asked,
-    /// Every key that is of interest; a key's number is its place.
+    /// All relevant keys; a key's index is its number.
     keys: Vec<Vec<u8>>,
     primary: usize,
-    /// Those of the locks that were met, by kind.
+    /// The keys of the locks that were met, by kind.
     prewritten: Vec<usize>,
     pessimistic: Vec<usize>,
     calls: Calls<Call<R>>,
     queue: Queue<R, Step>,
-    /// Whether a transaction that seems to be committed asynchronously is treated as one in two phases.
+    /// Whether to treat a transaction that seems to commit asynchronously as one in two phases.
     force_sync_commit: bool,
-    /// The highest of the lowest commit timestamps of an asynchronous commit.
+    /// The highest minimum commit timestamp of an asynchronous commit.
     min_commit_ts: u64,
     status: Option<Status>,
     last_error: Option<Error>,
@@ -92,7 +92,7 @@ impl<R: Clone> Resolve<R> {
         machine
     }
 
-    /// Gives every key its number, with these besides.
+    /// Numbers all keys, including these additional ones.
     fn number_keys(&mut self, more: BTreeSet<Vec<u8>>) {
         let all: BTreeSet<Vec<u8>> = std::mem::take(&mut self.keys).into_iter().chain(more).collect();
         self.keys = all.into_iter().collect();
@@ -179,13 +179,13 @@ impl<R: Clone> Resolve<R> {
         self.out.push(Output::Finished);
     }
 
-    /// The failure is told also if what became of the transaction was: its locks may be there yet.
+    /// Reports the failure even if the transaction's fate is known: its locks may still be there.
     fn fail(&mut self, error: Error) {
         self.out.push(Output::Decided(Err(error)));
         self.finish();
     }
 
-    /// What became of the transaction is known: its locks go, if it is over.
+    /// The transaction's fate is known: its locks go, if it has ended.
     fn decide(&mut self, status: Status) {
         self.status = Some(status);
         self.out.push(Output::Decided(Ok(status)));
@@ -230,11 +230,11 @@ impl<R: Clone> Resolve<R> {
     fn status_answered(&mut self, response: CheckTxnStatusResponse) {
         if let Some(error) = &response.error {
             return match () {
-                // The primary is not there yet, and the lock's time is not over.
+                // The primary isn't there yet, and the lock hasn't expired.
                 () if error.txn_not_found.is_some() => {
                     self.decide(Status::Alive { left_millis: self.asked.left_millis() });
                 }
-                // The lock that was met is of an earlier try of the transaction, with another primary.
+                // The lock that was met is from an earlier attempt of the transaction, with another primary.
                 () if error.primary_mismatch.is_some() && self.prewritten.is_empty() => self.decide(Status::Released),
                 () => self.fail(unexpected("KvCheckTxnStatus", error)),
             };
@@ -312,7 +312,7 @@ impl<R: Clone> Machine<R> for Resolve<R> {
     }
 }
 
-/// The commit timestamp that a lock allows at least.
+/// The lowest commit timestamp that a lock allows.
 fn min_commit_ts(lock: &LockInfo) -> u64 {
     lock.min_commit_ts.max(Timestamp::from_raw(lock.lock_version).raw() + 1)
 }

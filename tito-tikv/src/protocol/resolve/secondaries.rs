@@ -1,4 +1,4 @@
-//! Transactions of others that commit asynchronously: all keys together say what became of one.
+//! Other clients' transactions with asynchronous commit: all keys together decide the fate of one.
 use std::collections::BTreeSet;
 
 use tito_tikv_proto::kvrpcpb::{CheckSecondaryLocksResponse, LockInfo};
@@ -7,15 +7,15 @@ use super::{Call, Resolve, Status, Step, min_commit_ts};
 use crate::protocol::unexpected;
 
 impl<R: Clone> Resolve<R> {
-    /// The primary is prewritten, and its time is over.
+    /// The primary is prewritten, and has expired.
     pub(super) fn ask_secondaries(&mut self, primary: LockInfo) {
         self.min_commit_ts = min_commit_ts(&primary);
         let secondaries: BTreeSet<Vec<u8>> = primary.secondaries.into_iter().collect();
         let is_secondary = secondaries.clone();
         self.number_keys(secondaries);
         let numbers: Vec<usize> = (0..self.keys.len()).filter(|key| is_secondary.contains(&self.keys[*key])).collect();
-        // All of its locks are resolved, not only those that were met: who reads another one had to ask all of this
-        // again.
+        // Resolve all of its locks, not only those that were met: anyone who reads another one would have to ask all of
+        // this again.
         self.prewritten = numbers.iter().copied().chain([self.primary]).collect::<BTreeSet<_>>().into_iter().collect();
         if numbers.is_empty() {
             self.decide(Status::Committed(self.min_commit_ts))
@@ -32,7 +32,7 @@ impl<R: Clone> Resolve<R> {
             return self.fail(unexpected("KvCheckSecondaryLocks", error));
         }
         if response.locks.len() < asked.len() {
-            // A key is committed, or is not and never will be: either way that decides.
+            // A key is committed, or isn't and never will be. Either decides.
             self.forget_secondaries();
             return self.decide(match response.commit_ts {
                 0 => Status::RolledBack,

@@ -1,4 +1,4 @@
-//! The resolving of locks by hand-written events.
+//! Resolving locks, driven by hand-written events.
 #![allow(clippy::unwrap_used, clippy::panic)]
 use tito_tikv_proto::kvrpcpb::{
     Action, CheckSecondaryLocksResponse, CheckTxnStatusResponse, KeyError, LockInfo, Op, PessimisticRollbackResponse,
@@ -195,7 +195,7 @@ mod asynchronous {
         LockInfo { use_async_commit: true, min_commit_ts, ..lock(key) }
     }
 
-    /// The primary's lock names these secondaries, and its time is over.
+    /// The primary's lock names these secondaries, and has expired.
     fn expired(secondaries: &[&str]) -> Script<Resolve<char>> {
         let mut script = script(vec![async_lock("b", at(1_001))], at(9_000));
         let secondaries = secondaries.iter().map(|key| key.as_bytes().to_vec()).collect();

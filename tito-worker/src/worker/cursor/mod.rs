@@ -1,9 +1,9 @@
 //! When to read which part of a partition.
 //!
-//! The cursor lies behind everything that was handed out or seen to be gone. It is kept in memory only, and goes back
-//! whenever something may have been committed behind it: an event of a transaction that began earlier than others and
-//! committed later, a retry, or the commit of another process. Going back is safe, because events that are loaded are
-//! known and events that are done are deleted; it costs reading what is loaded once more.
+//! The cursor lies behind everything that was handed out or found to be gone. It is kept only in memory, and goes back
+//! whenever something may have been committed behind it: an event whose transaction began earlier and committed later
+//! than others, a retry, or the commit of another process. Going back is safe, because loaded events are known and done
+//! ones are deleted; it only costs reading loaded events once more.
 
 mod revisits;
 mod time;
@@ -20,32 +20,32 @@ pub(super) use self::time::EngineTime;
 const SMALLEST_PAGE: usize = 32;
 const LARGEST_PAGE: usize = 1_024;
 
-/// How many bytes a page has at most, about: it is asked for by the number of its events.
+/// Roughly how many bytes a page has at most; pages are requested by number of events.
 const PAGE_BYTES: usize = 4 << 20;
 
-/// After how many seconds without an event others may look for events: TiKV keeps what was deleted for ten minutes, unless
-/// it is told otherwise, and to look at many partitions together is to pass over all that.
+/// After how many seconds without an event others may look for events. TiKV keeps deleted keys for ten minutes by
+/// default, and looking at many partitions together means skipping all of them.
 const QUIET_AFTER: i64 = 900;
 
-/// What a page came to.
+/// The result of a page.
 pub(super) struct PageRead {
-    /// The present of the subscription when it was read.
+    /// The subscription's present when the page was read.
     seen: Now,
-    /// What the monotonic clock showed when it was asked for.
+    /// The monotonic clock when the page was requested.
     asked_millis: u64,
     /// How many entries it had.
     entries: usize,
-    /// How many of them the cursor has passed, and their bytes.
+    /// How many of them the cursor has passed, and their size in bytes.
     passed: usize,
     bytes: usize,
-    /// Where it was not taken in further.
+    /// Why the rest was not taken in.
     pub(super) end: Option<End>,
 }
 
-/// Why a page is not taken in further.
+/// Why the rest of a page is not taken in.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum End {
-    /// The rest is not due, from this second on.
+    /// The rest falls due only from this second on.
     NotDue(i64),
     /// An earlier event of the entity may have been committed behind the cursor.
     LooksBack,
@@ -70,28 +70,27 @@ impl PageRead {
 pub(super) struct Cursor {
     queue: String,
     partition: u16,
-    /// The first key that was not read yet.
+    /// The first key not read yet.
     cursor: Vec<u8>,
     page: usize,
-    /// Whether the page that is being read says nothing of what comes after the present.
+    /// Whether the page being read says nothing about what comes after the present.
     ends_with_present: bool,
     /// Whether there is something to read now.
     is_behind: bool,
-    /// The second of the first event past the present that is known of.
+    /// The second of the first known event after the present.
     next_due: Option<i64>,
-    /// When the reading of everything from the window on began, for the latest time: its place in the order, and the
-    /// second.
+    /// When the latest read of everything from the window on began: its place in the order, and the second.
     pass: Option<(Timestamp, i64)>,
     pub(super) time: EngineTime,
     revisits: Revisits,
-    /// When an event was last seen, in seconds of the engine's time, as far as that is known.
+    /// When an event was last seen, in seconds of the engine's time, as far as known.
     news: i64,
     /// Whether others look for events in its place.
     is_quiet: bool,
 }
 
 impl Cursor {
-    /// Begins at `floor` if a checkpoint gives one, to be quick; the whole partition is read once that is done.
+    /// Starts at `floor` if a checkpoint gives one, for speed; the whole partition is read once that is done.
     pub(super) fn new(
         queue: &str,
         partition: u16,
@@ -121,7 +120,7 @@ impl Cursor {
         }
     }
 
-    /// Takes the partition for one in which there were events until a second.
+    /// Treats the partition as one that had events until a second.
     pub(super) fn had_events_until(&mut self, second: i64) {
         self.news = second;
     }
@@ -132,7 +131,7 @@ impl Cursor {
         self.has_caught_up(clock_millis) && self.revisits.has_backed_off() && since >= QUIET_AFTER
     }
 
-    /// Leaves it to others to look for events, or no longer does.
+    /// Leaves looking for events to others, or stops doing so.
     pub(super) fn set_quiet(&mut self, is_quiet: bool, clock_millis: u64) {
         if self.is_quiet && !is_quiet {
             self.revisits.resume(clock_millis, self.time.seen());
@@ -164,13 +163,13 @@ impl Cursor {
         if self.is_quiet { due } else { due.min(self.revisits.next_millis()) }
     }
 
-    /// Notes when a page was read, in a reading that may be the first of a pass. What was committed before the pass began
-    /// was seen by it.
+    /// Records when a page was read, in a read that may be the first of a pass. A pass sees what was committed before
+    /// it began.
     pub(super) fn pass_began(&mut self, seen: Timestamp, now: Now) -> Timestamp {
         self.pass.get_or_insert((seen, now.seconds())).0
     }
 
-    /// Begins another pass over all that transactions could have committed into since the latest one began.
+    /// Starts another pass over everything that transactions could have committed into since the latest one began.
     pub(super) fn look_back(&mut self) {
         let Some((_, second)) = self.pass.take() else { return };
         let window = (second - self.revisits.window_seconds).max(0);
@@ -190,8 +189,8 @@ impl Cursor {
         }
     }
 
-    /// What to read: a range and how many keys of it. A small page may show the next event that is not due yet; a large
-    /// one ends with the present, as it would show many of them.
+    /// What to read: a range, and how many of its keys. A small page may show the next event that isn't due yet; a
+    /// large one ends with the present, since it would show many of them.
     pub(super) fn next_page(&mut self, clock_millis: u64) -> (KeyRange, usize) {
         self.ends_with_present = self.page > SMALLEST_PAGE;
         let end = if self.ends_with_present {
@@ -240,7 +239,7 @@ impl Cursor {
         !self.is_behind && self.next_due.is_none_or(|due| due > self.time.present(clock_millis))
     }
 
-    /// The second from which on something may not be done yet, given the first that is loaded.
+    /// The second from which on something may not be done yet, given the first second that is loaded.
     pub(super) fn floor(&self, first_held: Option<i64>) -> i64 {
         let cursor = keys::parse_event_second(&self.cursor).unwrap_or(0);
         first_held.unwrap_or(i64::MAX).min(cursor).min(self.time.seen() - self.revisits.window_seconds).max(0)
@@ -264,7 +263,7 @@ mod tests {
 
     use super::*;
 
-    /// Of a partition that was read often enough without anything in it.
+    /// For a partition that was often read and found empty.
     fn backed_off() -> Cursor {
         let now = Now::from_millis(5_000_000);
         let revisits = Revisits::new(Duration::from_secs(10), false, false, 0, now.seconds());
@@ -297,7 +296,7 @@ mod tests {
         cursor.note_commit(&keys::event("job", 0, 5_010, uuid::Uuid::from_u128(1)), 0);
         assert_eq!(cursor.next_read_millis(), 10_000);
         assert!(cursor.wants_to_read(10_000));
-        // Later it looks by itself again, and at what has been looked at meanwhile no more.
+        // Later it looks by itself again, but not at what others have looked at in the meantime.
         let mut cursor = backed_off();
         cursor.set_quiet(true, 0);
         cursor.set_quiet(false, 100_000);

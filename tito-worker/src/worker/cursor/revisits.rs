@@ -1,19 +1,19 @@
-//! When to read again what lies behind the cursor, as something may have been committed there.
+//! When to read again what lies behind the cursor, because something may have been committed there.
 
 use std::time::Duration;
 
-/// The recent past is read again this often, unless the engine tells of every commit.
+/// How often the recent past is read again, unless the engine reports every commit.
 const RECENT_EVERY: u64 = 1_000;
 const RECENT: i64 = 2;
-/// All that a transaction could still commit into is read again this often.
+/// How often everything that a transaction could still commit into is read again.
 pub(in crate::worker) const WINDOW_EVERY: u64 = 15_000;
-/// The whole partition is read again this often.
+/// How often the whole partition is read again.
 pub(in crate::worker) const SWEEP_EVERY: u64 = 600_000;
-/// Polls of an idle partition for events of other processes.
+/// How often an idle partition is polled for events of other processes.
 const SHORTEST_POLL: u64 = 10;
 const LONGEST_POLL: u64 = 500;
 
-/// From where on to read again.
+/// Where to start reading again.
 #[derive(Debug, PartialEq)]
 pub(super) enum Back {
     ToTheBeginning,
@@ -26,7 +26,7 @@ pub(in crate::worker) struct Revisits {
     pub(super) window_seconds: i64,
     /// From the widest to the narrowest.
     all: Vec<Revisit>,
-    /// `None` where this process hears of every commit.
+    /// `None` if this process hears of every commit.
     polls: Option<Polls>,
 }
 
@@ -34,10 +34,10 @@ pub(in crate::worker) struct Revisits {
 struct Revisit {
     every: u64,
     next: u64,
-    /// How many seconds it goes back from `seen`; `None` to the beginning.
+    /// How many seconds it goes back from `seen`; `None` for all the way.
     reach: Option<i64>,
-    /// What the engine's time was at the latest one, in seconds. What was committed since cannot lie further before than
-    /// its transaction was old.
+    /// The engine's time at the latest one, in seconds. Anything committed since lies at most a transaction's age
+    /// before it.
     seen: i64,
 }
 
@@ -52,8 +52,8 @@ pub(in crate::worker) fn window_seconds(max_transaction_age: Duration) -> i64 {
 }
 
 impl Revisits {
-    /// Begins at the engine's time `seen`, in seconds. Where the worker looks after all of its partitions together
-    /// (`is_told`), and where the engine tells of every commit, there is that much less to do.
+    /// Starts at the engine's time `seen`, in seconds. There is less to do if the worker looks after all of its
+    /// partitions together (`is_told`), or if the engine reports every commit.
     pub(in crate::worker) fn new(
         max_transaction_age: Duration,
         is_only_writer: bool,
@@ -64,7 +64,7 @@ impl Revisits {
         let window_seconds = window_seconds(max_transaction_age);
         let revisit = |every: u64, reach| Revisit { every, next: clock_millis.saturating_add(every), reach, seen };
         let mut all = if is_told {
-            // Only a sweep that is asked for.
+            // Only a sweep on request.
             vec![revisit(u64::MAX, None)]
         } else {
             vec![revisit(SWEEP_EVERY, None), revisit(WINDOW_EVERY, Some(window_seconds))]
@@ -76,12 +76,12 @@ impl Revisits {
         Self { window_seconds, all, polls }
     }
 
-    /// Has everything read as soon as it is asked, for a reader that does not begin at the beginning.
+    /// Makes everything due for reading at the next call, for a reader that doesn't start at the beginning.
     pub(super) fn sweep_now(&mut self) {
         self.all[0].next = 0;
     }
 
-    /// Whether to go back, given the engine's time as it was last seen. A wider one takes the place of the narrower ones.
+    /// Whether to go back, given the engine's time as last seen. A wider revisit replaces the narrower ones.
     pub(super) fn due(&mut self, clock_millis: u64, seen: i64) -> Option<Back> {
         let due = self.all.iter().position(|revisit| clock_millis >= revisit.next)?;
         let Revisit { reach, seen: seen_then, .. } = self.all[due];
@@ -96,7 +96,7 @@ impl Revisits {
         self.polls.as_ref().is_some_and(|polls| clock_millis >= polls.next)
     }
 
-    /// Notes that a page was read, and whether it had anything new.
+    /// Records that a page was read, and whether it had anything new.
     pub(super) fn note_page(&mut self, is_news: bool, clock_millis: u64) {
         let Some(polls) = &mut self.polls else { return };
         polls.every = if is_news { SHORTEST_POLL } else { (polls.every * 2).min(LONGEST_POLL) };
@@ -104,19 +104,19 @@ impl Revisits {
         polls.next = clock_millis + fastrand::u64(polls.every / 2..=polls.every);
     }
 
-    /// Whether nothing was found for so long that it is looked for no more often.
+    /// Whether nothing was found for so long that polls are as rare as they get.
     pub(super) fn has_backed_off(&self) -> bool {
         self.polls.as_ref().is_some_and(|polls| polls.every >= LONGEST_POLL)
     }
 
-    /// Goes on after a time in which others have looked, up to the engine's time `seen`, in seconds.
+    /// Continues after a period in which others looked, up to the engine's time `seen`, in seconds.
     pub(super) fn resume(&mut self, clock_millis: u64, seen: i64) {
         for revisit in &mut self.all {
             *revisit = Revisit { next: clock_millis.saturating_add(revisit.every), seen, ..*revisit };
         }
     }
 
-    /// When something is due next.
+    /// When the next revisit is due.
     pub(super) fn next_millis(&self) -> u64 {
         let polls = self.polls.as_ref().map(|polls| polls.next);
         self.all.iter().map(|revisit| revisit.next).chain(polls).min().unwrap_or(u64::MAX)

@@ -1,4 +1,4 @@
-//! The engine's time, as a worker knows it from what it has read.
+//! The engine's time, as a worker knows it from its reads.
 
 use tito_core::{Now, Timestamp};
 
@@ -6,16 +6,15 @@ use tito_core::{Now, Timestamp};
 pub(in crate::worker) struct EngineTime {
     /// In whole seconds, when the latest page was read.
     seen: i64,
-    /// By how many milliseconds the engine's time is ahead of the monotonic clock.
+    /// How many milliseconds the engine's time is ahead of the monotonic clock.
     ahead: i64,
     /// See [`Now::since`].
     since: Timestamp,
 }
 
 impl EngineTime {
-    /// Notes what time it was when a page was read, and what the monotonic clock showed before the read, whose own duration
-    /// passes for time that the engine is ahead: rather too much, at the price of a read that comes too early, than too
-    /// little, at the price of an event that is handed out late.
+    /// Records the time when a page was read, and the monotonic clock before the read. The duration of the read counts
+    /// as time that the engine is ahead: too much only costs an early read, too little would hand an event out late.
     pub(super) fn note(&mut self, seen: Now, asked_millis: u64) {
         self.seen = self.seen.max(seen.seconds());
         self.ahead = signed(seen.millis()).saturating_sub(signed(asked_millis));
@@ -30,7 +29,7 @@ impl EngineTime {
         self.since
     }
 
-    /// As far as it is known, in whole seconds.
+    /// The present as far as known, in whole seconds.
     pub(in crate::worker) fn present(&self, clock_millis: u64) -> i64 {
         self.seen.max(signed(clock_millis).saturating_add(self.ahead) / 1_000)
     }
@@ -41,7 +40,7 @@ impl EngineTime {
         u64::try_from(millis).map_or(0, |millis| signed(millis.div_ceil(1_000)))
     }
 
-    /// When the present will be a second, in milliseconds of the monotonic clock.
+    /// When the present will reach a second, in milliseconds of the monotonic clock.
     pub(in crate::worker) fn shows_millis(&self, second: i64) -> u64 {
         u64::try_from(second.saturating_mul(1_000).saturating_sub(self.ahead)).unwrap_or(0)
     }

@@ -1,12 +1,12 @@
-//! Workers that ended in this process without a word, as their futures were dropped: the process has not died of what they
-//! had in hand.
+//! Workers in this process that ended without a word, because their futures were dropped: the process did not die of
+//! what they had in hand.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use uuid::Uuid;
 
-/// By their ids, which no two workers share, until their marks are gone.
+/// By their ids, which are unique to each worker, until their marks are gone.
 static DROPPED: Mutex<BTreeSet<Uuid>> = Mutex::new(BTreeSet::new());
 
 fn dropped() -> MutexGuard<'static, BTreeSet<Uuid>> {
@@ -21,7 +21,7 @@ pub(super) fn has(id: Uuid) -> bool {
     dropped().contains(&id)
 }
 
-/// Its mark is gone.
+/// The worker's mark is gone.
 pub(super) fn forget(id: Uuid) {
     dropped().remove(&id);
 }

@@ -1,4 +1,4 @@
-//! What is done about the marks of the dead.
+//! What happens to the marks of the dead.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::worker::decide::{Ended, HandledBy};
 use crate::worker::record::Recording;
 use crate::worker::runner::Runner;
 
-/// How many events are read in one call, each of which may be as large as a value.
+/// How many events are read in one call; each may be as large as the largest value.
 const READ_AT_ONCE: usize = 8;
 
 impl Hands {
@@ -42,17 +42,17 @@ impl Hands {
                 writing.wants_lists = true;
                 continue;
             }
-            // There may be others that kill, which were not in hand yet.
+            // There may be other killers that were not in hand yet.
             if !mark.stopping && writing.can_list {
                 tracing::warn!(process = %id, queues = ?mark.queues, "a worker has died, going on carefully");
                 self.be_careful(writing);
             }
-            // Beside the caution, which is in this worker's own mark before the other one's is gone.
+            // Along with the caution, which is in this worker's own mark before the other one's is gone.
             let own = Mark { heartbeat: now.millis(), ..self.mark(writing) };
             match self.settle(id, &key, &mark, &own).await {
-                // The same can succeed later, and until then nothing is handed out.
+                // It can succeed later, and nothing is handed out until then.
                 Err(error) if error.is_transient() => return Err(error),
-                // Such as the topic of an event that is to be dead-lettered: the mark stays, and keeps nobody from serving.
+                // Such as the topic of an event to be dead-lettered: the mark stays, and keeps nobody from serving.
                 Err(error @ TitoError::Malformed { .. }) => {
                     self.database.log_damaged(&error, "what a dead worker had in hand can't be dealt with");
                 }
@@ -65,13 +65,13 @@ impl Hands {
         Ok(())
     }
 
-    /// Suspects what a dead worker had in hand, as much as there is room for in a transaction at a time, and deletes its
-    /// mark with the last of it. Where this is cut short the mark says what is left.
+    /// Suspects what a dead worker had in hand, as much per transaction as fits, and deletes its mark with the last of
+    /// it. If this is interrupted, the mark says what is left.
     async fn settle(&self, dead: Uuid, key: &[u8], seen: &Mark, own: &Mark) -> Result<()> {
         let is_only = self.database.is_only_writer();
         loop {
             let settle = |tx: Transaction| async move {
-                // What it wrote last may have landed since; what gives a heartbeat is not dead.
+                // What it wrote last may have landed since; a worker that gives a heartbeat is not dead.
                 let Some(bytes) = tx.get(key).await? else { return Ok((Vec::new(), true)) };
                 let latest = Mark::decode(key, &bytes)?;
                 let is_as_seen = latest.in_hand.is_some() || seen.in_hand.is_none();
@@ -119,12 +119,12 @@ impl Hands {
         if seen.0 != mark.heartbeat {
             *seen = (mark.heartbeat, clock_millis);
         }
-        // One of the future ages from when it was seen.
+        // A heartbeat from the future ages from when it was seen.
         let age = now_millis.checked_sub(mark.heartbeat).unwrap_or(clock_millis.saturating_sub(seen.1));
         age >= mark.lease_millis
     }
 
-    /// Suspects events that a dead worker had in hand, or charges them, and returns the keys.
+    /// Suspects or charges events that a dead worker had in hand, and returns the keys.
     async fn settle_some(
         &self,
         tx: &Transaction,
@@ -136,7 +136,7 @@ impl Hands {
         let most_bytes = self.database.limits().value_bytes;
         let mut suspects = Vec::new();
         for (key, row) in listed.into_iter().zip(rows) {
-            // What is done, or lies elsewhere, has killed nobody.
+            // An event that is done, or lies elsewhere, has killed nobody.
             let Some(row) = row else { continue };
             let Ok(event) = TitoEvent::decode(&key, &row) else { continue };
             let Some(place) = keys::parse_event(&key) else { continue };
@@ -144,7 +144,7 @@ impl Hands {
             let deaths = event.deaths.unwrap_or(0) + u32::from(alone);
             let suspect = TitoEvent { deaths: Some(deaths), ..event };
             let noted = suspect.encode()?;
-            // One whose row has no room for a suspicion would kill without end.
+            // An event whose row has no room for a suspicion would kill for ever.
             let has_room = noted.len() <= most_bytes;
             let runner = self.runners.get(queue.as_str());
             let charged = |runner: &&Arc<Runner>| !has_room || alone && deaths >= runner.policy.charged_deaths();
@@ -161,7 +161,7 @@ impl Hands {
                         "a process has died while an event was handled, which runs alone from now on"
                     );
                     if has_room {
-                        // It falls due when it did.
+                        // It keeps its due time.
                         let due = due_second(&key, &row);
                         tx.system_keys().put_pending(key.clone(), noted, due, Some(due)).await?;
                     }
@@ -200,7 +200,7 @@ fn reason(alone: bool, deaths: u32) -> String {
     }
 }
 
-/// Reads the first of the events that are listed, as many as one transaction can write again with room to spare.
+/// Reads the first of the listed events: as many as one transaction can write again with room to spare.
 async fn read_some(tx: &Transaction, listed: &[String]) -> Result<(Vec<Vec<u8>>, Vec<Option<Vec<u8>>>)> {
     let size = PageSize::within(tx.database().limits());
     let (mut keys, mut rows) = (Vec::new(), Vec::new());

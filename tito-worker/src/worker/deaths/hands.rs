@@ -1,4 +1,4 @@
-//! What a worker has in hand, and who may run beside whom.
+//! What a worker has in hand, and who may run alongside whom.
 
 use std::collections::{BTreeSet, HashMap};
 use std::future::Future;
@@ -23,13 +23,13 @@ use crate::worker::runner::Runner;
 /// How long a worker keeps lists after it has found a dead one, in milliseconds of the monotonic clock.
 const CAREFUL_MILLIS: u64 = 600_000;
 
-/// How often it says that it lives where that has to be told, and looks for the dead.
+/// How often it reports that it lives, where that has to be told, and looks for the dead.
 const LOOK_EVERY: Duration = Duration::from_millis(LEASE_MILLIS / 3);
 
-/// How long the last words of a worker may take.
+/// How long a worker's last words may take.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
-/// A suspect that has killed lets others go first, for so long for each of its deaths.
+/// A suspect that has killed lets others go first, for this long per death.
 const STANDS_BACK: Duration = Duration::from_millis(100);
 
 const UNMARKED: u8 = 0;
@@ -39,7 +39,7 @@ const CAREFUL: u8 = 2;
 /// The workers of this process.
 #[derive(Default)]
 struct Process {
-    /// Loaded by every handler that runs, and by a suspect alone.
+    /// Taken by every handler that runs, and by a suspect exclusively.
     turns: Arc<RwLock<()>>,
     living: Mutex<BTreeSet<Uuid>>,
 }
@@ -48,7 +48,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Whether a worker is of this process, and lives.
+/// Whether a worker belongs to this process, and lives.
 pub(super) fn lives_in_process(database: &Database, id: Uuid) -> bool {
     locked(&database.shared().value::<Process>().living).contains(&id)
 }
@@ -57,44 +57,44 @@ pub(super) fn lives_in_process(database: &Database, id: Uuid) -> bool {
 pub(in crate::worker) struct Hands {
     pub(super) database: Database,
     pub(in crate::worker) id: Uuid,
-    /// What the worker says of itself.
+    /// What the worker says about itself.
     pub(in crate::worker) registration: Arc<Registration>,
     pub(super) runners: HashMap<Arc<str>, Arc<Runner>>,
     process: Arc<Process>,
-    /// Whether to drop it is to be taken for the death of its process, as tests do.
+    /// Whether dropping it counts as the death of its process, for tests.
     dies_when_dropped: bool,
     state: AtomicU8,
-    /// Whether a mark may be stored, as its writing was begun: one that was cut off may be committed all the same.
+    /// Whether a mark may be stored because its write was started: a write that was cut off may still be committed.
     may_be_marked: AtomicBool,
-    /// Loaded while the mark is written.
+    /// Taken while the mark is written.
     pub(super) writing: tokio::sync::Mutex<Writing>,
     in_hand: Mutex<InHand>,
-    /// Told when something is in hand no more.
+    /// Notified when something is no longer in hand.
     room: Notify,
     suspects: Mutex<BTreeSet<Vec<u8>>>,
     has_suspects: AtomicBool,
 }
 
-/// What is known while the mark is written.
+/// What has to be known to write the mark.
 #[derive(Default)]
 pub(super) struct Writing {
     careful_until: u64,
-    /// Whether a list would be whole, as nothing runs that was not taken in hand with one.
+    /// Whether a list would be complete, because everything that runs was put on one.
     pub(super) can_list: bool,
-    /// Whether a dead worker was found of which nobody knows what it had in hand, and has to be looked at again.
+    /// Whether a dead worker was found whose events in hand are unknown, and has to be looked at again.
     pub(super) wants_lists: bool,
     alone: Option<Vec<u8>>,
     is_stopping: bool,
-    /// Of others, the heartbeat and when it was first seen.
+    /// For others, the heartbeat and when it was first seen.
     pub(super) seen: HashMap<Uuid, (u64, u64)>,
 }
 
-/// Says that a worker lives until it is dropped.
+/// Says that a worker lives, until it is dropped.
 pub(in crate::worker) struct Living(Arc<Hands>);
 
 impl Drop for Living {
     fn drop(&mut self) {
-        // One that ends by itself has taken its mark away before.
+        // One that ended by itself has already removed its mark.
         if self.0.may_be_marked.load(Ordering::Acquire) && !self.0.dies_when_dropped {
             dropped::note(self.0.id);
         }
@@ -102,7 +102,7 @@ impl Drop for Living {
     }
 }
 
-/// Events in hand, until it is dropped.
+/// Events in hand, until this is dropped.
 pub(in crate::worker) struct Taken<'a> {
     hands: &'a Hands,
     keys: Vec<Vec<u8>>,
@@ -119,11 +119,11 @@ impl Drop for Taken<'_> {
     }
 }
 
-/// What became of the wish to run a suspect.
+/// The result of asking to run a suspect.
 pub(in crate::worker) enum Alone {
     /// Nothing else runs in the process until [`Hands::not_alone`].
     Yes(OwnedRwLockWriteGuard<()>),
-    /// The event is not there any more.
+    /// The event is no longer there.
     Gone,
 }
 
@@ -161,23 +161,23 @@ impl Hands {
         })
     }
 
-    /// What its mark is known by.
+    /// The id of its mark.
     pub(in crate::worker) fn id(&self) -> Uuid {
         self.id
     }
 
-    /// Begins the life of a worker.
+    /// Starts a worker's life.
     pub(in crate::worker) fn live(self: &Arc<Self>) -> Living {
         locked(&self.process.living).insert(self.id);
         Living(self.clone())
     }
 
-    /// Whether a worker is of this process, and lives.
+    /// Whether a worker belongs to this process, and lives.
     pub(super) fn lives_here(&self, id: Uuid) -> bool {
         locked(&self.process.living).contains(&id)
     }
 
-    /// Looks for the dead and leaves a mark, before the first hand-out.
+    /// Looks for the dead and leaves a mark, before anything is handed out.
     ///
     /// # Errors
     /// Those of the engine: nothing is to be handed out then.
@@ -197,9 +197,9 @@ impl Hands {
         Ok(())
     }
 
-    /// Whether an event is known as a suspect, or failed for good, since it was read.
+    /// Whether an event is known as a suspect, or has failed for good, since it was read.
     pub(in crate::worker) fn is_suspect(&self, key: &[u8]) -> bool {
-        // There is none, mostly, and every handler's run asks.
+        // Usually there is none, and every run of a handler asks.
         self.has_suspects.load(Ordering::Acquire) && locked(&self.suspects).contains(key)
     }
 
@@ -209,8 +209,8 @@ impl Hands {
         self.has_suspects.store(!suspects.is_empty(), Ordering::Release);
     }
 
-    /// Takes events in hand, which is written first while the worker is careful. The list of them has a bound, so it waits
-    /// until there is room for these; `None` if there never is for all of them at once.
+    /// Takes events in hand, and writes that first if the worker is careful. The list of them is bounded, so this waits
+    /// until there is room for these; `None` if there can never be room for all of them at once.
     ///
     /// # Errors
     /// Those of the engine: nothing is to be handed out then.
@@ -235,7 +235,7 @@ impl Hands {
             let mut writing = self.writing.lock().await;
             let has_room = locked(&self.in_hand).add_all(&keys, most);
             if !has_room {
-                // Without a turn, or nobody could be alone meanwhile.
+                // Without holding a turn, or nobody could be alone meanwhile.
                 drop((writing, turn));
                 room.await;
                 continue;
@@ -250,22 +250,22 @@ impl Hands {
         }
     }
 
-    /// Whether it is written down what is handed out, as a worker has died.
+    /// Whether lists of what is handed out are written, because a worker has died.
     pub(in crate::worker) fn keeps_lists(&self) -> bool {
         self.state.load(Ordering::Acquire) == CAREFUL
     }
 
-    /// A turn beside others, of what is in no list.
+    /// A turn alongside others, for what is on no list.
     pub(in crate::worker) async fn turn(&self) -> OwnedRwLockReadGuard<()> {
         self.process.turns.clone().read_owned().await
     }
 
-    /// The same, unless somebody is to be alone.
+    /// The same, unless somebody has to be alone.
     pub(in crate::worker) fn try_turn(&self) -> Option<OwnedRwLockReadGuard<()>> {
         self.process.turns.clone().try_read_owned().ok()
     }
 
-    /// Waits until nothing else runs in the process, and says in the mark which event is run.
+    /// Waits until nothing else runs in the process, and records in the mark which event runs.
     ///
     /// # Errors
     /// Those of the engine: nothing is to be handed out then.
@@ -285,7 +285,7 @@ impl Hands {
         written.map(|()| Alone::Yes(turn))
     }
 
-    /// Ends what [`take_alone`](Hands::take_alone) has begun. If that can't be written, the next hand-out does it.
+    /// Ends what [`take_alone`](Hands::take_alone) started. If that can't be written, the next hand-out does it.
     pub(in crate::worker) async fn not_alone(&self, turn: OwnedRwLockWriteGuard<()>) {
         let writing = self.writing.lock().await;
         if let Err(error) = self.write(&writing).await {
@@ -333,8 +333,8 @@ impl Hands {
         self.database.transaction(write).await
     }
 
-    /// Says again and again that the worker lives, and looks for those who don't. Never ends. The only process of a
-    /// database has nobody to tell, and looks when it begins.
+    /// Repeatedly reports that the worker lives, and looks for those who don't. Never ends. A database's only process
+    /// has nobody to tell, and only looks at the start.
     pub(in crate::worker) async fn look_after(&self) {
         if self.database.is_only_writer() {
             return std::future::pending().await;
@@ -348,7 +348,7 @@ impl Hands {
             let mut looked = self.say_and_look(&mut writing).await;
             if looked.is_ok() && writing.wants_lists {
                 drop(writing);
-                // What was begun without a list ends first.
+                // What began without a list ends first.
                 let _turn = self.process.turns.clone().write_owned().await;
                 let mut writing = self.writing.lock().await;
                 writing.can_list = true;
@@ -366,7 +366,7 @@ impl Hands {
         self.find_dead(writing).await
     }
 
-    /// Notes that the worker was told to stop: if it is killed now, that is not an event's fault.
+    /// Records that the worker was told to stop: if it is killed now, no event is to blame.
     pub(in crate::worker) async fn stop(&self) {
         let stopping = async {
             let mut writing = self.writing.lock().await;
@@ -376,7 +376,7 @@ impl Hands {
         self.last_words(stopping).await;
     }
 
-    /// Takes the mark away: nothing is in hand any more.
+    /// Removes the mark: nothing is in hand any more.
     pub(in crate::worker) async fn end(&self) {
         if !self.may_be_marked.load(Ordering::Acquire) {
             return;

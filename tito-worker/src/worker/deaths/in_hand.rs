@@ -1,10 +1,10 @@
-//! The list of what is in hand, which is written into the mark.
+//! The list of events in hand, which is written into the mark.
 
 use std::collections::BTreeMap;
 
 use tito_core::engine::Limits;
 
-/// The list takes at most one part in so many of the largest value, as it is written anew with each hand-out.
+/// The list takes at most this fraction of the largest value, because each hand-out rewrites it.
 const PART_OF_A_VALUE: usize = 4;
 
 /// How many bytes the list may take in the mark.
@@ -14,21 +14,21 @@ pub(super) fn most_bytes(limits: &Limits) -> usize {
 
 /// How many bytes keys take in the mark.
 pub(super) fn bytes_of(keys: &[Vec<u8>]) -> usize {
-    // With its quotes and comma.
+    // Including its quotes and comma.
     keys.iter().map(|key| key.len() + 3).sum()
 }
 
-/// The keys of the events in hand, as far as a list of them is kept.
+/// The keys of the events in hand, as far as a list is kept.
 #[derive(Default)]
 pub(super) struct InHand {
-    /// How many hold each.
+    /// How many holders each key has.
     counts: BTreeMap<Vec<u8>, u32>,
-    /// What they take in the mark; those that several hold more than once.
+    /// Their size in the mark; keys with several holders count several times.
     bytes: usize,
 }
 
 impl InHand {
-    /// Adds keys, unless there is no room for them beside others. Returns whether there was.
+    /// Adds keys, unless there is no room for them. Returns whether there was.
     pub(super) fn add_all(&mut self, keys: &[Vec<u8>], most_bytes: usize) -> bool {
         let bytes = self.bytes + bytes_of(keys);
         if !self.counts.is_empty() && bytes > most_bytes {

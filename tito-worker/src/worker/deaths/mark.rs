@@ -1,26 +1,26 @@
-//! What a process leaves behind while it serves, for those who find it when it has died.
+//! What a process leaves behind while it serves, for those who find it after its death.
 
 use serde::{Deserialize, Serialize};
 use tito_core::row::{StoredRow, UnknownMembers};
 use tito_core::{BoxError, keeps_unknown_members};
 
-/// How long a worker counts as alive after it has said so, in milliseconds.
+/// How long a worker counts as alive after it last said so, in milliseconds.
 pub(super) const LEASE_MILLIS: u64 = 30_000;
 
-/// What is stored of a worker that serves, under `process:{uuid}`.
+/// What is stored about a serving worker, under `process:{uuid}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Mark {
     pub(super) queues: Vec<String>,
-    /// When it last said that it lives: what was now to that transaction, in milliseconds.
+    /// When it last said that it lives: that transaction's time, in milliseconds.
     pub(super) heartbeat: u64,
     pub(super) lease_millis: u64,
-    /// The keys of the events that it had in hand; none where it did not keep a list.
+    /// The keys of the events that it had in hand; `None` if it kept no list.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) in_hand: Option<Vec<String>>,
-    /// Whether nothing else ran in the process beside the one event in hand.
+    /// Whether nothing ran in the process besides the one event in hand.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) alone: bool,
-    /// Whether it was told to stop: its end is nobody's fault then.
+    /// Whether it was told to stop: then nobody is to blame for its end.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) stopping: bool,
     #[serde(skip)]

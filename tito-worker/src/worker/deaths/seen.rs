@@ -1,4 +1,4 @@
-//! Who serves a queue, by the marks of those who live.
+//! Who serves a queue, according to the marks of the living.
 
 use tito_core::database::Walk;
 use tito_core::row::StoredRow;

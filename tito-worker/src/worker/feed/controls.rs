@@ -10,7 +10,7 @@ use crate::worker::runner::Runner;
 
 /// What a feed is told while it works.
 pub struct FeedControls {
-    /// None in a drain.
+    /// `None` in a drain.
     controls: Option<Controls>,
     topic: Arc<Topic>,
     queue: Arc<str>,
@@ -32,7 +32,7 @@ impl FeedControls {
         self.controls.is_none()
     }
 
-    /// Whether it is to stop, once the handlers that run have ended.
+    /// Whether it should stop, once the running handlers have ended.
     pub fn is_stopped(&self) -> bool {
         self.controls.as_ref().is_some_and(|controls| *controls.stopped.borrow())
     }
@@ -43,7 +43,7 @@ impl FeedControls {
         is_active && !self.is_stopped() && !self.with_topic(|topic| topic.is_paused(&self.queue))
     }
 
-    /// The revision of the topic, as far as it is known.
+    /// The topic's revision, as far as known.
     pub fn revision(&self) -> u64 {
         self.with_topic(|topic| topic.revision)
     }
@@ -55,7 +55,7 @@ impl FeedControls {
         }
     }
 
-    /// Completes when any of these may be another. Safe to cancel.
+    /// Completes when any of these may have changed. Cancel-safe.
     pub async fn changed(&mut self) {
         let Some(controls) = &mut self.controls else { return std::future::pending().await };
         tokio::select! {
@@ -65,7 +65,7 @@ impl FeedControls {
         }
     }
 
-    /// How long handlers get to end once it is to stop.
+    /// How long handlers have to end once it should stop.
     pub fn shutdown_timeout(&self) -> Duration {
         self.shutdown_timeout
     }

@@ -1,4 +1,4 @@
-//! What a handler came to, and who is to be told.
+//! A handler's result, and who has to be told.
 
 use std::time::Duration;
 
@@ -11,12 +11,12 @@ use crate::observe::{Run, Watched};
 use crate::outcome::Outcome;
 use crate::worker::decide::Ended;
 
-/// What the handling of an event came to.
+/// The result of handling an event.
 #[derive(Clone, Debug)]
 pub struct FeedEnded(pub(super) Option<Ended>);
 
 impl FeedEnded {
-    /// No handler has seen it, as it has to wait in the queue.
+    /// No handler has seen it, because it has to wait in the queue.
     pub fn not_begun() -> Self {
         Self(None)
     }
@@ -26,7 +26,7 @@ impl FeedEnded {
         Self(Some(Ended::failed(text_of(error))))
     }
 
-    /// What a handler said.
+    /// The handler's answer.
     pub fn of(handled: HandlerResult) -> Self {
         Self(Some(match handled {
             Ok(Outcome::Advance(_)) => Ended::failed("what a store has appended can't be advanced".to_string()),
@@ -41,18 +41,18 @@ impl FeedEnded {
     }
 }
 
-/// Those who are to be told what becomes of an event.
+/// Those who have to be told what becomes of an event.
 #[derive(Default)]
 pub struct FeedWatched(pub(super) Watched);
 
 impl FeedWatched {
-    /// Nothing of it was kept, and it is handed out again.
+    /// Nothing was recorded, and the event is handed out again.
     pub fn release(self) {
         self.0.tell(Fate::Released, None);
     }
 }
 
-/// A run of a handler that somebody watches, or that is measured.
+/// A run of a handler that is observed or measured.
 pub struct FeedRun(pub(super) Option<Run>);
 
 impl FeedRun {

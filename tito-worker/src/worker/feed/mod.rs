@@ -1,14 +1,14 @@
-//! Events that a subscription's handlers get from elsewhere than its queue: those that a reactor reads from its store.
+//! Events that a subscription's handlers get from outside its queue: those that a reactor reads from its store.
 //!
-//! A feed works beside the first partition of its queue, and belongs to whoever owns that. It has its handlers run by
-//! itself, as many at once as the subscription says. What does not get done at once is put into the queue, and is an event
-//! like others from then on.
+//! A feed works alongside the first partition of its queue, and belongs to whoever owns that. It runs its handlers by
+//! itself, as many at a time as the subscription says. Any event that isn't done at the first attempt goes into the
+//! queue, and is an event like any other from then on.
 //!
 //! | file | idea |
 //! |---|---|
 //! | `controls` | what a feed is told while it works |
-//! | `run` | its handlers run, within the subscription's limits |
-//! | `ended` | what a handler came to, and who is to be told |
+//! | `run` | runs its handlers, within the subscription's limits |
+//! | `ended` | a handler's result, and who has to be told |
 //! | `record` | what becomes of an event, recorded |
 
 mod controls;
@@ -34,19 +34,19 @@ pub use self::ended::{FeedEnded, FeedRun, FeedWatched};
 pub use self::record::{FeedChecked, FeedRecorded};
 pub use self::run::{Permit, Started};
 
-/// The partition beside which a feed works.
+/// The partition that a feed works alongside.
 pub(super) const PARTITION: u16 = 0;
 
-/// A handler, and what gets it events from elsewhere if there is something.
+/// A handler, and its feed if it has one.
 pub(super) type MaybeFed = (BoxedHandler, Option<Arc<dyn Feed>>);
 
 /// Hands events from elsewhere to the handlers of a subscription.
 pub trait Feed: Send + Sync + 'static {
-    /// Works until it is told to stop; where nobody tells ([`FeedControls::drains`]), until nothing is left to do.
+    /// Works until told to stop; in a drain ([`FeedControls::drains`]), until nothing is left to do.
     fn run(self: Arc<Self>, fed: Fed, controls: FeedControls) -> BoxFuture<'static, Result<WorkerReport>>;
 }
 
-/// What a handler came to.
+/// A handler's result.
 pub type HandlerResult = std::result::Result<Outcome, BoxError>;
 
 /// What a feed works with.
@@ -83,13 +83,13 @@ impl Fed {
         self.runner.policy.order.keeps_places()
     }
 
-    /// Whether effects must not be committed by what was read under an earlier revision of the topic.
+    /// Whether effects of what was read under an earlier revision of the topic must not be committed.
     pub fn is_fenced(&self, read_under: u64, revision: u64) -> bool {
         self.runner.policy.order.is_fenced(read_under, revision)
     }
 
-    /// To be called before handlers begin, and says whether a process has died lately by what nobody knows: then events
-    /// are put into the queue, where it is found out.
+    /// Call this before handlers begin. It returns whether a process has recently died for unknown reasons: then events
+    /// are put into the queue, where the cause is found.
     ///
     /// # Errors
     /// Those of the engine: nothing is to be handed out then.

@@ -1,4 +1,4 @@
-//! What becomes of an event that a feed has handed out, recorded.
+//! Records what becomes of an event that a feed has handed out.
 
 use tito_core::event::{TitoEvent, Topic};
 use tito_core::{Result, Transaction};
@@ -12,17 +12,17 @@ use crate::place::{self, Old, Place};
 use crate::worker::decide::{Decided, HandledBy, Rules, decide};
 use crate::worker::report::WorkerReport;
 
-/// What a transaction that records a feed's progress goes by.
+/// What a transaction that records a feed's progress depends on.
 pub struct FeedChecked {
     /// The topic as the transaction sees it.
     pub topic: Topic,
     /// Whether the feed is still this worker's.
     pub is_owned: bool,
-    /// What was asked for beside.
+    /// The additional rows requested.
     pub rows: Vec<Option<Vec<u8>>>,
 }
 
-/// What was recorded of an event.
+/// What was recorded about an event.
 pub struct FeedRecorded {
     fate: Fate,
     failure: Option<Box<Failure>>,
@@ -31,7 +31,7 @@ pub struct FeedRecorded {
 }
 
 impl Fed {
-    /// Reads rows, and with them what has to be known before anything is recorded.
+    /// Reads rows, and along with them what must be known before anything is recorded.
     ///
     /// # Errors
     /// Those of the engine.
@@ -40,8 +40,8 @@ impl Fed {
         Ok(FeedChecked { topic: checked.topic, is_owned: checked.is_owned, rows: checked.events })
     }
 
-    /// Writes what becomes of an event that did not get done into the queue, as the subscription has it: it is tried
-    /// again, or is a dead letter.
+    /// Writes an event that wasn't done into the queue, according to the subscription: it is tried again, or is a dead
+    /// letter.
     ///
     /// # Errors
     /// Those of the engine.
@@ -80,7 +80,7 @@ impl Fed {
         Ok(FeedRecorded { fate, failure, waits_at })
     }
 
-    /// Nobody knows it by an earlier place.
+    /// No earlier place of it is known to anyone.
     async fn put_at(&self, tx: &Transaction, place: Place, row: Vec<u8>) -> Result<()> {
         let key = place.key(self.queue());
         place::put(tx, self.queue(), place, row, Some(Old::found(tx, &key).await?)).await
@@ -91,7 +91,7 @@ impl Fed {
         keys::event(self.queue(), partition, second, id)
     }
 
-    /// Where events wait now that were moved from where they were put; none of those that wait no more.
+    /// Where events wait now that were moved from where they were put; `None` for those that no longer wait.
     ///
     /// # Errors
     /// Those of the engine.
@@ -115,7 +115,7 @@ impl Fed {
         Ok(moved)
     }
 
-    /// Tells what was recorded of an event, and counts it.
+    /// Tells what was recorded about an event, and counts it.
     pub fn tell(&self, report: &mut WorkerReport, recorded: &FeedRecorded, watched: FeedWatched) {
         if let Some(failure) = &recorded.failure {
             self.runner.log(recorded.fate, failure);
@@ -127,7 +127,7 @@ impl Fed {
         }
     }
 
-    /// Tells that it was recorded that some events are done, and counts them.
+    /// Tells that some events are recorded as done, and counts them.
     pub fn tell_done(&self, report: &mut WorkerReport, done: u64, watched: impl IntoIterator<Item = FeedWatched>) {
         report.done += done;
         self.runner.observe.meters.handled_many(Fate::Done, done);

@@ -1,4 +1,4 @@
-//! Handlers of a feed, run within the limits of its subscription.
+//! Runs a feed's handlers within the limits of its subscription.
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
@@ -16,7 +16,7 @@ use super::ended::{did_not_end, ended, panicked};
 use super::{Fed, FeedEnded, FeedRun, FeedWatched, HandlerResult, PARTITION};
 use crate::worker::runner::Runner;
 
-/// The right to have one handler run.
+/// Permission to run one handler.
 pub struct Permit {
     runner: Arc<Runner>,
     _turn: Option<OwnedRwLockReadGuard<()>>,
@@ -28,16 +28,16 @@ impl Drop for Permit {
     }
 }
 
-/// A handler that was begun.
+/// A started handler.
 pub enum Started {
-    /// It has ended at once.
+    /// It has already ended.
     Ended(FeedEnded, FeedWatched),
-    /// It waits, and is to be driven to its end.
+    /// It waits, and has to be driven to its end.
     Waits(BoxFuture<'static, (FeedEnded, FeedWatched)>),
 }
 
 impl Fed {
-    /// The right to have a handler run, unless as many run as may, or one that has to be alone.
+    /// Permission to run a handler, unless the maximum is running, or one that has to be alone.
     pub fn try_permit(&self) -> Option<Permit> {
         let turn = match &self.hands {
             Some(hands) => Some(hands.try_turn()?),
@@ -46,7 +46,7 @@ impl Fed {
         self.runner.pace.try_take().then(|| Permit { runner: self.runner.clone(), _turn: turn })
     }
 
-    /// Like [`try_permit`](Fed::try_permit), and waits for it.
+    /// Like [`try_permit`](Fed::try_permit), but waits for it.
     pub async fn permit(&self) -> Permit {
         let turn = match &self.hands {
             Some(hands) => Some(hands.turn().await),
@@ -64,7 +64,7 @@ impl Fed {
         self.runner.pace.may_start(wanted, self.database().clock().monotonic_millis())
     }
 
-    /// Whether spans or observers want to know of events; what they are told has to be made then.
+    /// Whether spans or observers want to hear about events; if so, what to tell them has to be created.
     pub fn is_watched(&self) -> bool {
         self.runner.observe.is_watched()
     }
@@ -74,7 +74,7 @@ impl Fed {
         FeedRun(event.map(|event| self.runner.observe.hand_out(self.database(), PARTITION, event)))
     }
 
-    /// Begins a handler. One that ends without waiting costs no more than a call.
+    /// Starts a handler. One that ends without waiting costs no more than a call.
     pub async fn start(&self, handler: BoxFuture<'static, HandlerResult>, event: Option<TitoEvent>) -> Started {
         if event.is_none() {
             let mut handler = AssertUnwindSafe(handler).catch_unwind();
@@ -113,20 +113,20 @@ impl Fed {
         }
     }
 
-    /// Runs a part of a transaction's handlers for as long as a handler may take; none if it takes longer. A panic is an
-    /// error like others.
+    /// Runs part of a transaction's handlers for as long as a handler may take; `None` if it takes longer. A panic
+    /// counts as an error.
     pub async fn attempt(&self, handler: impl Future<Output = HandlerResult> + Send) -> Option<HandlerResult> {
         let handler = pin!(AssertUnwindSafe(handler).catch_unwind());
         let handled = self.limited(handler).await?;
         Some(handled.unwrap_or_else(|panic| Err(panicked(panic).into())))
     }
 
-    /// What is said of a handler that was dropped where it waited.
+    /// The error of a handler that was dropped while it waited.
     pub fn too_long(&self) -> String {
         did_not_end(self.runner.timeout)
     }
 
-    /// Drops what runs where it waits when the timeout has passed.
+    /// Drops what runs at its current await when the timeout has passed.
     async fn limited<T>(&self, mut run: Pin<&mut (impl Future<Output = T> + ?Sized)>) -> Option<T> {
         let clock = self.database().clock();
         let millis = u64::try_from(self.runner.timeout.as_millis()).unwrap_or(u64::MAX);

@@ -1,4 +1,4 @@
-//! The end of a partition's work: running handlers get time to end, and what they came to is recorded.
+//! The end of a partition's work: running handlers get time to end, and their results are recorded.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use futures::future::OptionFuture;
 use super::Partition;
 use crate::worker::report::WorkerReport;
 
-/// How long the recording of what is done may take once the shutdown timeout has passed.
+/// How long recording the results may take once the shutdown timeout has passed.
 const LAST_RECORDING: Duration = Duration::from_secs(5);
 
 impl Partition {
@@ -38,7 +38,7 @@ impl Partition {
         self.report
     }
 
-    /// Waits until no handler runs; what has ended meanwhile is recorded.
+    /// Waits until no handler runs; records those that end meanwhile.
     async fn finish_running(&mut self) {
         while self.lanes.are_running() {
             self.start_recording();

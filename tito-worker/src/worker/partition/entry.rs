@@ -10,37 +10,37 @@ use crate::worker::lanes::{Entity, entity_of};
 use crate::worker::loaded::{Loaded, Slot};
 use crate::worker::waited::Waited;
 
-/// What a partition goes by when it takes in a page.
+/// What a partition needs to know to take in a page.
 pub(super) struct PageRules<'a> {
     pub(super) order: Order,
     pub(super) topic: &'a Topic,
     pub(super) partition: u16,
-    /// When the page was read, in the order of things.
+    /// When the page was read: its place in the order.
     pub(super) seen: Timestamp,
     /// The present of the subscription, in Unix seconds.
     pub(super) present: i64,
     pub(super) waited: &'a Waited,
     pub(super) time: EngineTime,
-    /// What the monotonic clock shows.
+    /// The monotonic clock.
     pub(super) clock_millis: u64,
-    /// Of what began since then, nothing is handed out before another look at what may have been committed meanwhile.
+    /// Nothing that began since then is handed out before another look at what may have been committed meanwhile.
     pub(super) looks_back_from: Option<Timestamp>,
 }
 
 /// What to do with an entry that is taken in.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Entry {
-    /// It is being dealt with already.
+    /// It is already being dealt with.
     Loaded,
     NoEvent,
     /// It waits for an earlier one of its entity, or for its entity's move to another partition.
     Waits,
-    /// It keeps the later ones of its entity waiting until a second.
+    /// It keeps later events of its entity waiting until a second.
     WaitsUntil {
         entity: Entity,
         until: i64,
     },
-    /// It has kept its place, and does not keep it any more.
+    /// It has kept its place until now, and no longer keeps it.
     Postponed {
         until: i64,
     },
@@ -53,13 +53,13 @@ pub(super) enum Entry {
 }
 
 impl PageRules<'_> {
-    /// Whether the page ends before an entry, whose slot is this if its key has one.
+    /// Whether the page ends before an entry; `slot` is the entry's, if its key has one.
     pub(super) fn ends_before(&self, slot: Option<Slot>, loaded: &Loaded) -> Option<End> {
         if let Some(slot) = slot {
             if slot.second > self.present {
                 return Some(End::NotDue(slot.second));
             }
-            // An id that no clock has given, later than the page, would have it look back for ever.
+            // An id that no clock gave, later than the page, would make it look back for ever.
             let start = started_at(slot.id);
             if start <= self.seen && self.looks_back_from.is_some_and(|from| start >= from) {
                 return Some(End::LooksBack);
@@ -79,7 +79,7 @@ impl PageRules<'_> {
         if loaded.is_loaded(&slot.unwrap_or_else(|| Slot::of(key))) {
             return Entry::Loaded;
         }
-        // One with the id of another would be stored in its place when it is tried again.
+        // One with the id of another would be stored in its place at the next attempt.
         let head = EventHead::decode(key, row).ok().filter(|head| slot.is_some_and(|slot| slot.id == head.id));
         let Some(head) = head else {
             return Entry::NoEvent;
@@ -93,7 +93,7 @@ impl PageRules<'_> {
         {
             return Entry::Waits;
         }
-        // One that waited already when time was set back waits no longer by that.
+        // One that was already waiting when time was set back no longer waits for that.
         let until = head.not_before.map(|until| match self.waited.moment_of(key) {
             Some(moment) if moment <= self.clock_millis => self.present,
             Some(moment) => self.time.second_at(moment),
@@ -102,7 +102,7 @@ impl PageRules<'_> {
         match until.filter(|until| *until > self.present) {
             Some(until) if keeps_place => Entry::WaitsUntil { entity, until },
             Some(until) => Entry::Postponed { until },
-            // While the number of partitions changes, whoever changes it moves what lies in the wrong ones.
+            // While the number of partitions changes, whoever changes it moves misplaced events.
             None if self.topic.resized_from.is_none() && self.topic.partition_of(&head.entity) != self.partition => {
                 Entry::Misplaced
             }
@@ -136,7 +136,7 @@ mod tests {
         }
     }
 
-    /// The key of an event that was published at a second and is due at another, and its row.
+    /// The key of an event published at one second and due at another, and its row.
     fn event(published: i64, due: i64, not_before: Option<i64>) -> (Vec<u8>, Vec<u8>) {
         let id = event_id(Timestamp::from_millis(published as u64 * 1_000), 1, 0);
         let wait = not_before.map(|second| format!(r#","not_before":{second}"#)).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! What is read, and what of it is handed out.
+//! What is read, and which of that is handed out.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -26,7 +26,7 @@ impl Partition {
         if self.reading.is_some() {
             return;
         }
-        // Before it is known whether there is room, as this makes some.
+        // Before checking for room, since this makes some.
         self.read_again_what_is_due();
         if !self.has_room() {
             return;
@@ -34,7 +34,7 @@ impl Partition {
         let clock_millis = self.database.clock().monotonic_millis();
         let waited = self.waited.due(clock_millis);
         let wanted = match &mut self.cursor {
-            // What waits is looked for before anything is handed out by the new time.
+            // Waiting events are looked for before anything is handed out by the new time.
             _ if self.waited.next_page().is_some() => {
                 let Some((range, limit)) = self.waited.next_page() else { return };
                 Wanted::ToWaitFor(range, limit)
@@ -64,7 +64,7 @@ impl Partition {
                 let poll = is_poll.then(|| runner.observe.meters.time_poll());
                 let page = read_page(&database, wanted).await?;
                 drop(poll);
-                // Before anything is handed out, and before that is counted for a rate.
+                // Before anything is handed out or counted for a rate.
                 if is_poll
                     && !page.entries.is_empty()
                     && let Some(hands) = hands
@@ -77,7 +77,7 @@ impl Partition {
         );
     }
 
-    /// Takes the cursor back to what was recorded to be handled again, and to the entities that no longer wait.
+    /// Moves the cursor back to what was recorded to be handled again, and to the entities that no longer wait.
     fn read_again_what_is_due(&mut self) {
         let Some(cursor) = &mut self.cursor else { return };
         let clock_millis = self.database.clock().monotonic_millis();
@@ -98,28 +98,28 @@ impl Partition {
         cursor.next_read_millis().min(unblocked).min(waited)
     }
 
-    /// Whether the first event of an entity that was blocked is due.
+    /// Whether the first event of a blocked entity is due.
     pub(super) fn is_one_unblocked(&self, clock_millis: u64) -> bool {
         let present = self.cursor.as_ref().map_or(0, |cursor| cursor.time.present(clock_millis));
         self.blocked.next_due().is_some_and(|due| due <= present)
     }
 
-    /// The second of the first event that is loaded or passed over.
+    /// The second of the first event that is loaded or skipped.
     pub(super) fn first_kept_second(&self) -> Option<i64> {
         let blocked = self.blocked.first_key().and_then(keys::parse_event_second);
         [self.loaded.first_second(), blocked].into_iter().flatten().min()
     }
 
-    /// Whether the topic was changed in a way that pages don't show: where the number of partitions changes, events may be
-    /// on their way to another one, and others pass for the first of their entities. A change that another process makes
+    /// Whether the topic was changed in a way that pages don't show. While the number of partitions changes, events may
+    /// be on their way to another one, and others seem to be the first of their entities. A change by another process
     /// is noticed before it moves anything.
     fn is_behind_its_topic(&self) -> bool {
         let known = || self.database.shared().value::<TopicCache>().known_revision(topic_of(&self.runner.queue).0);
         self.runner.policy.order.is_outdated(self.topic.revision, known)
     }
 
-    /// Notes what time it was when a page was read. True if that was set since the page before, so that everything is read
-    /// anew, and what waits is waited for by the time that passes.
+    /// Records the time when a page was read. True if time was set since the previous page, so that everything is read
+    /// anew, and waiting events wait for elapsed time.
     fn note_time(&mut self, now: Now) -> bool {
         let Some(cursor) = self.cursor.as_ref().filter(|cursor| cursor.time.since() != now.since()) else {
             return false;
@@ -141,7 +141,7 @@ impl Partition {
             Ok(page) => page,
             Err(error) => {
                 self.read_pause = next_pause(self.read_pause);
-                // Nothing was shown; the next page shows what is stored again by then, which must not be passed over.
+                // Nothing was shown; the next page shows what is stored again by then, which must not be skipped.
                 self.loaded.settle();
                 return Err(error);
             }
@@ -156,7 +156,7 @@ impl Partition {
             return Ok(());
         }
         let clock_millis = self.database.clock().monotonic_millis();
-        // A subscription with a delay of its own lives in the past.
+        // A subscription with a delay lives in the past.
         let delay_millis =
             u64::try_from(self.runner.policy.delay_seconds).expect("it was made of a Duration").saturating_mul(1_000);
         let present = page.now.less(delay_millis);
@@ -169,30 +169,30 @@ impl Partition {
             let floor = page.entries.first().and_then(|(key, value)| checkpoint_floor(key, value));
             let age = Duration::from_millis(self.database.max_transaction_age_millis());
             let is_only_writer = self.database.is_only_writer();
-            // A drain has no worker around it that looks after its partitions.
+            // In a drain, no worker looks after its partitions.
             let is_told = is_only_writer && self.origin.hands.is_some();
             let revisits = Revisits::new(age, is_only_writer, is_told, clock_millis, present.seconds());
             let begin = self.runner.policy.order.begins_at(floor);
             let (queue, partition) = (&self.runner.queue, self.origin.partition);
             let mut cursor = Cursor::new(queue, partition, begin, (present, page.asked_millis), revisits);
-            // A checkpoint is written beside acknowledgements alone.
+            // A checkpoint is only written along with acknowledgements.
             cursor.had_events_until(floor.unwrap_or(0));
             self.cursor = Some(cursor);
-            // As no events were read: what was released meanwhile and is stored again must not be passed over.
+            // As no events were read: what was released meanwhile and is stored again must not be skipped.
             self.loaded.settle();
             return Ok(());
         };
-        // Of one entity's events an earlier one can be committed behind the cursor, and a later one stand in this page.
+        // An earlier event of an entity can be committed behind the cursor while a later one is in this page.
         let woken = self.wakeup.take();
         if let Some(key) = woken.as_ref().filter(|key| cursor.has_passed(key)) {
             cursor.note_commit(key, clock_millis);
-            // The page is dropped, and the next one is read after all that was released meanwhile.
+            // The page is dropped, and the next one is read after everything that was released meanwhile.
             self.loaded.settle();
             return Ok(());
         }
         let is_of_waited = matches!(page.wanted, Wanted::Waited(_));
         if let Wanted::Waited(keys) = page.wanted {
-            // What is not there any more was taken away by others.
+            // Others have removed what is no longer there.
             let found: BTreeSet<_> = page.entries.iter().map(|(key, _)| key.as_slice()).collect();
             for key in keys.iter().filter(|key| !found.contains(key.as_slice())) {
                 self.waited.remove(key);
@@ -231,7 +231,7 @@ impl Partition {
                 outcome.count(row.len());
             }
             let entry = rules.entry(&key, &row, slot, &self.loaded, &self.blocked);
-            // One that was released meanwhile is waited for still: the next page shows it as it is stored by then.
+            // One that was released meanwhile is still waited for: the next page shows it as it is stored by then.
             let is_outdated = entry == Entry::Loaded && slot.is_some_and(|slot| self.loaded.was_released(&slot));
             if !self.waited.is_empty() && !is_outdated {
                 waits.push((key.clone(), entry.clone()));
@@ -286,7 +286,7 @@ impl Partition {
         Ok(())
     }
 
-    /// Leaves it to the worker to look for events while nothing comes and nothing waits here. A drain has no worker.
+    /// Leaves looking for events to the worker while nothing comes and nothing waits here. A drain has no worker.
     fn leave_looking_to_the_worker(&mut self, clock_millis: u64) {
         let Some(cursor) = &mut self.cursor else { return };
         let holds_nothing = self.loaded.is_empty() && self.blocked.next_due().is_none() && self.waited.is_empty();

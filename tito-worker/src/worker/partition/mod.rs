@@ -3,9 +3,9 @@
 //! | file | idea |
 //! |---|---|
 //! | this one | the loop |
-//! | `intake` | what is read, and what of it is handed out |
+//! | `intake` | what is read, and which of that is handed out |
 //! | `entry` | what to do with an entry of a page |
-//! | `outcomes` | what handlers came to, and its recording |
+//! | `outcomes` | the results of handlers, and their recording |
 //! | `ending` | shutdown |
 //! | `page` | the reads themselves |
 
@@ -42,7 +42,7 @@ use crate::membership::Lease;
 /// How often, by the engine's clock, a checkpoint is written beside an acknowledgement.
 const CHECKPOINT_EVERY: u64 = 10_000;
 
-/// What the partitions of a subscription listen to.
+/// What a subscription's partitions listen to.
 #[derive(Clone)]
 pub(super) struct Controls {
     pub(super) stopped: watch::Receiver<bool>,
@@ -55,13 +55,13 @@ pub(super) struct Controls {
 const MOST_RECORDED: usize = 1_024;
 
 type Reading = BoxFuture<'static, Result<Page>>;
-/// Gives back what it recorded.
+/// Returns what it recorded.
 type Recording = BoxFuture<'static, (Vec<Unrecorded>, Result<RecordedBatch>)>;
 
 pub(super) struct Partition {
     database: Database,
     runner: Arc<Runner>,
-    /// The topic as this partition goes by it.
+    /// The state of the topic that this partition follows.
     topic: Arc<Topic>,
     origin: Arc<Origin>,
     wakeup: Listener,
@@ -70,22 +70,22 @@ pub(super) struct Partition {
     loaded: Loaded,
     blocked: Blocked,
     waited: Waited,
-    /// When the engine's time was set, as far as the worker knows: until pages show that, more are read.
+    /// When the engine's time was set, as far as the worker knows: more pages are read until they show that.
     time_set: Option<Timestamp>,
     /// The first key of an event that was recorded to be handled again. It may be stored under the same key, which the
     /// cursor may have passed while the event was loaded, so it is read again.
     put_again: Option<Vec<u8>>,
     /// While the worker looks for events in its place.
     quiet: Option<IsQuiet>,
-    /// Whether nothing is read until the topic was read anew, or the partition is taken away.
+    /// Whether nothing is read until the topic was reread, or the partition is taken away.
     is_fenced: bool,
     unrecorded: Vec<Unrecorded>,
-    /// How many events are on their way to another partition. If it is the topic here that is out of date they stay, and
-    /// have to be there when their partition is read anew, so nothing is read until then.
+    /// How many events are on their way to another partition. If the topic here is outdated, they stay, and have to be
+    /// there when their partition is reread, so nothing is read until then.
     misplaced: usize,
     reading: Option<Reading>,
     recording: Option<Recording>,
-    /// How many events `recording` records, and how many it may.
+    /// How many events `recording` records, and the most that it may.
     recorded_now: usize,
     most_recorded: usize,
     next_low_watermark: u64,
@@ -105,7 +105,7 @@ impl Partition {
     ) -> Self {
         let fence = Fence::new(&runner.queue, partition, lease);
         Self {
-            // Registered before the first read, so that no commit falls between the two.
+            // Registered before the first read, so that no commit is missed in between.
             wakeup: database.shared().listen(&runner.queue, partition),
             lanes: Lanes::new(runner.clone()),
             next_low_watermark: database.clock().monotonic_millis() + CHECKPOINT_EVERY,
@@ -162,7 +162,7 @@ impl Partition {
         self.shut_down(shutdown_timeout).await
     }
 
-    /// Works until nothing is due, or until the topic has to be read anew, which is told as well.
+    /// Works until nothing is due, or until the topic has to be reread, which the result also says.
     pub(super) async fn drain(mut self) -> Result<(WorkerReport, bool)> {
         loop {
             self.start_reading();
@@ -173,11 +173,11 @@ impl Partition {
         }
     }
 
-    /// Waits for the next thing to happen, and deals with it. Safe to cancel.
+    /// Waits for the next thing to happen, and handles it. Cancel-safe.
     async fn step(&mut self) -> Result<()> {
         self.start_recording();
         let cursor_waits = self.reading.is_none() && self.cursor.is_some();
-        // With too many entities that wait the next thing is that one of them is due.
+        // With too many waiting entities, the next thing is that one of them falls due.
         let waits_for_time = cursor_waits && (self.has_room() || self.blocked.is_full());
         let next_read = self.next_read_millis();
         let waits_for_time = waits_for_time && next_read < u64::MAX;
@@ -200,7 +200,7 @@ impl Partition {
                 if let Some(cursor) = &mut self.cursor {
                     cursor.note_commit(&key, now);
                     if self.quiet.is_some() {
-                        // What time it was when it was last read here may be long ago.
+                        // The time known from the last read here may be long out of date.
                         cursor.look();
                     }
                 }
@@ -210,8 +210,8 @@ impl Partition {
         }
     }
 
-    /// Goes by a later state of the topic. What was changed may lie anywhere behind the cursor, so everything is read
-    /// again; what handlers have begun goes on to its end.
+    /// Follows a later state of the topic. The changes may be anywhere behind the cursor, so everything is read again;
+    /// running handlers continue to their end.
     fn go_by(&mut self, topic: Arc<Topic>) {
         let Origin { partition, fence, hands, .. } = &*self.origin;
         let (fence, hands) = (fence.clone(), hands.clone());
@@ -221,7 +221,7 @@ impl Partition {
         self.release_unstarted();
     }
 
-    /// Releases events whose handlers have not begun; they are read again when the partition goes on.
+    /// Releases events whose handlers have not begun; they are read again when the partition continues.
     fn release_unstarted(&mut self) {
         for key in self.lanes.take_unstarted() {
             self.loaded.release(&key, false);

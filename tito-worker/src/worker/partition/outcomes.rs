@@ -1,4 +1,4 @@
-//! What handlers came to, and its recording.
+//! The results of handlers, and their recording.
 
 use std::time::Duration;
 
@@ -36,14 +36,14 @@ impl Partition {
         }
     }
 
-    /// Stops handing out until it is known who owns the partition, and in which order its events are.
+    /// Stops handing out until the partition's owner and the order of its events are known.
     pub(super) fn fence(&mut self) {
         self.release_unstarted();
         self.is_fenced = true;
         self.runner.source.outdated.notify_one();
     }
 
-    /// Everything that is ready is recorded in one transaction, one at a time: while it is under way more gets ready.
+    /// Records everything ready in one transaction, one at a time: while it is under way, more becomes ready.
     pub(super) fn start_recording(&mut self) {
         if self.recording.is_some() || self.unrecorded.is_empty() {
             return;
@@ -82,19 +82,19 @@ impl Partition {
                 let events = batch.len();
                 batch.append(&mut self.unrecorded);
                 self.unrecorded = batch;
-                // Each event has room by itself.
+                // Each event fits by itself.
                 if events > 1 && matches!(error, TitoError::LimitExceeded { .. }) {
                     self.most_recorded = events / 2;
                     return Ok(());
                 }
-                // What was committed all the same is found gone by the next attempt, or gone on with.
+                // If it was committed after all, the next attempt finds the events gone, or continued.
                 self.record_pause = next_pause(self.record_pause);
                 return Err(error);
             }
         };
         self.record_pause = Duration::ZERO;
         self.most_recorded = MOST_RECORDED;
-        // Before entities go on: one whose failed event was moved away meanwhile would go on without it.
+        // Before entities continue: one whose failed event was moved away meanwhile would continue without it.
         if !is_owned || self.runner.policy.order.is_outdated(self.origin.revision, || revision) {
             self.fence();
         }
@@ -121,7 +121,7 @@ impl Partition {
         if fate.is_postponed() && keeps_places {
             self.waited.postpone(key);
         } else if self.waited.remove(key) && keeps_places {
-            // Later events of its entity, whose keys come before it, were passed over.
+            // Later events of its entity, whose keys come before it, were skipped.
             self.note_put_again(&keys::events_of_partition(&self.runner.queue, self.origin.partition).start);
         }
         if awaits_recording && recorded.remains {
@@ -133,8 +133,8 @@ impl Partition {
         }
     }
 
-    /// Releases what waits behind an entity's blocked event, which is stored still or again. Until they were read anew,
-    /// nothing of the entity is handed out, be it in a page that is being read just now. Among them can be one that was
+    /// Releases what waits behind an entity's blocked event, which is still or again stored. Until they are reread,
+    /// nothing of the entity is handed out, not even from a page that is being read now. One of them may have been
     /// redriven meanwhile, and comes first.
     fn release_entity(&mut self, entity: Entity, key: Vec<u8>) {
         let mut first = key;

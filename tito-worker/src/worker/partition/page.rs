@@ -13,17 +13,17 @@ pub(super) struct Page {
     /// When it was read: its place in the order, and the time.
     pub(super) seen: Timestamp,
     pub(super) now: Now,
-    /// What the monotonic clock showed before.
+    /// The monotonic clock before the read.
     pub(super) asked_millis: u64,
 }
 
 #[derive(Clone)]
 pub(super) enum Wanted {
-    /// So many events of a range.
+    /// This many events of a range.
     Events(KeyRange, usize),
     /// The checkpoint under a key.
     LowWatermark(Vec<u8>),
-    /// So many events of a range that may have waited already when time was set back.
+    /// This many events of a range that may already have been waiting when time was set back.
     ToWaitFor(KeyRange, usize),
     /// Events that have waited, by their keys.
     Waited(Vec<Vec<u8>>),
@@ -45,7 +45,7 @@ pub(super) async fn read_page(database: &Database, wanted: Wanted) -> Result<Pag
     Ok(Page { wanted, entries, seen, now, asked_millis })
 }
 
-/// The floor of a checkpoint. One that can't be read costs a scan from the beginning, nothing else.
+/// The floor of a checkpoint. An unreadable one only costs a scan from the beginning.
 pub(super) fn checkpoint_floor(key: &[u8], value: &[u8]) -> Option<i64> {
     LowWatermark::decode(key, value).ok().map(|checkpoint| checkpoint.floor)
 }

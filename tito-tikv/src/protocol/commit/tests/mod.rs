@@ -1,4 +1,4 @@
-//! A commit by hand-written events.
+//! A commit, driven by hand-written events.
 #![allow(clippy::unwrap_used, clippy::panic)]
 mod phases;
 mod rollback;
@@ -31,7 +31,7 @@ fn script(keys: &[&str]) -> Script<Commit<char>> {
     Script::new(Commit::new(plan(keys)))
 }
 
-/// A commit of `a`, `b` and `c` in three regions, all prewritten and with a commit timestamp.
+/// A commit of `a`, `b` and `c` in three regions, all prewritten, with a commit timestamp.
 fn prewritten() -> Script<Commit<char>> {
     let mut script = script(&["a", "b", "c"]);
     script.locate(&[('A', 1), ('B', 1), ('C', 1)]);

@@ -1,4 +1,4 @@
-//! The two phases, as long as they go forward.
+//! The two phases while all goes well.
 use tito_tikv_proto::kvrpcpb::{CommitRole, Mutation, Op};
 
 use super::*;
@@ -139,7 +139,7 @@ fn heartbeats_keep_the_primary_alive_until_the_age_limit() {
     let (call, _, request) = script.sent();
     let Request::HeartBeat(beat) = &request else { panic!("{request:?}") };
     assert_eq!((beat.primary_lock.as_slice(), beat.advise_lock_ttl), (&b"a"[..], 5_000));
-    // One that is lost is followed by the next.
+    // A lost heartbeat is followed by the next.
     script.reply(call, lost()).wait_for_heart_beat();
     script.reply(late, Reply::Response(prewrite())).timestamp(LATER).locate(&[('A', 1)]);
     assert!(!script.is_decided());

@@ -1,4 +1,4 @@
-//! Failures, and which of the three outcomes each is.
+//! Failures, and the outcome of each.
 use super::*;
 use crate::protocol::Reply;
 use crate::protocol::script::{lost, not_done, refused};

@@ -1,4 +1,4 @@
-//! What has to hold whenever a lock is told, and at the end of every run.
+//! What must hold whenever a lock is granted, and at the end of every run.
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -22,12 +22,12 @@ impl World<'_> {
         }
     }
 
-    /// Whoever is refused a key is so for a reason that is there.
+    /// A refusal has to have a real reason.
     pub(super) fn check_refusal(&mut self, number: usize, error: &Error) {
         self.deadlocks += usize::from(matches!(error, Error::Deadlock { .. }));
         match error {
             Error::Locked { .. } | Error::Deadline { .. } => {}
-            // A request that is late waits as its sender does.
+            // A late request waits as its sender would.
             Error::Deadlock { holder, .. } if !self.is_disturbed => {
                 let waits = |pending: &Pending| matches!(pending, Pending::Waiting { .. });
                 let holds = self.holds.iter().any(|hold| hold.actor == number && hold.until.is_none());
@@ -45,7 +45,7 @@ impl World<'_> {
         }
     }
 
-    /// What has to hold whatever happened.
+    /// What must hold whatever happened.
     pub(super) async fn check(mut self) -> Result<(), String> {
         for (region, request) in std::mem::take(&mut self.ghosts) {
             self.haunt(region, request).await;
@@ -54,7 +54,7 @@ impl World<'_> {
         if let Some(actor) = self.actors.iter().find(|actor| !matches!(actor.life, Life::Gone)) {
             return Err(format!("the holder of {} never ends", actor.start));
         }
-        // What was left by the dead and by requests that came late goes when its time is over.
+        // What the dead and late requests left behind goes when its time is over.
         self.clock.fetch_add(600_000, Ordering::Relaxed);
         let keys: Vec<String> = (0..self.setting.keys).map(key).collect();
         let mut last = self.client.guards().await.map_err(|error| format!("there is no time: {error}"))?;
@@ -86,7 +86,7 @@ impl World<'_> {
         self.holds.iter().try_for_each(|hold| self.check_hold(hold, at))
     }
 
-    /// Nobody writes a key while it is held, and what was told with it is what was newest.
+    /// Nobody writes a key while it is held, and the value told with the lock is the newest.
     fn check_hold(&self, hold: &Hold, written_at: u64) -> Result<(), String> {
         let lives = Timestamp::from_raw(written_at).physical_millis() <= self.actors[hold.actor].lives_until;
         let (from, until) = (hold.from, hold.until.unwrap_or(u64::MAX));

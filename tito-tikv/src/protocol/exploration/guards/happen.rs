@@ -1,4 +1,4 @@
-//! What comes of what an actor waits for.
+//! What becomes of what an actor waits for.
 use std::sync::atomic::Ordering;
 
 use tito_tikv_proto::kvrpcpb::TxnHeartBeatRequest;
@@ -67,7 +67,7 @@ impl World<'_> {
         }
     }
 
-    /// Time passes, so that heartbeats are due.
+    /// Time passes, so heartbeats become due.
     pub(super) fn pass(&mut self) {
         self.passed += 1;
         self.clock.fetch_add(TTL_MILLIS * 3 / 5, Ordering::Relaxed);

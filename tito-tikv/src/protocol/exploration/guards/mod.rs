@@ -1,6 +1,6 @@
-//! All interleavings of two who take pessimistic locks on the same keys, in the same order or against each other, and of
-//! one who writes them: with waits on the server, circles, heartbeats that get lost, locks whose time is over, crashes,
-//! releases, and what else can happen to a request.
+//! All interleavings of two clients that take pessimistic locks on the same keys, in the same or opposite order, and of
+//! one that writes them: with waits on the server, deadlocks, lost heartbeats, expired locks, crashes, releases, and
+//! whatever else can happen to a request.
 mod check;
 mod happen;
 mod steps;
@@ -10,17 +10,17 @@ use super::{budget, chooser::Chooser};
 use crate::protocol::acquire::mutant::AcquireMutant;
 use world::World;
 
-/// How a world begins.
+/// The starting conditions of a world.
 #[derive(Clone, Copy, Debug)]
 struct Setting {
     keys: usize,
     /// Whether each key is in a region of its own.
     apart: bool,
-    /// Whether the keys are locked one by one, by the second holder the other way round.
+    /// Whether the keys are locked one by one, by the second holder in reverse order.
     circle: bool,
     /// Whether somebody writes the keys.
     writer: bool,
-    /// Whether time passes, so that locks without heartbeats are over.
+    /// Whether time passes, so that locks without heartbeats expire.
     passes: bool,
     planted: Option<Planted>,
 }
@@ -29,22 +29,22 @@ struct Setting {
 #[derive(Clone, Copy, Debug)]
 enum Planted {
     InAcquire(AcquireMutant),
-    /// Locks of others are taken away while they live.
+    /// Locks of others are removed before they expire.
     TakesLocksBeforeTheirTime,
 }
 
 const PLAIN: Setting = Setting { keys: 2, apart: true, circle: false, writer: false, passes: false, planted: None };
 
-/// What was gone through.
+/// What the exploration covered.
 #[derive(Debug)]
 struct Explored {
     runs: usize,
     states: usize,
-    /// In how many runs somebody was told that waiting would be no use.
+    /// In how many runs somebody was told that waiting is no use.
     deadlocks: usize,
 }
 
-/// Goes through all runs of a setting, or says what was wrong with one.
+/// Goes through all runs of a setting, or reports what was wrong with one.
 async fn explore(setting: Setting, budget: usize) -> Result<Explored, String> {
     let mut chooser = Chooser::new(budget);
     let mut deadlocks = 0;

@@ -7,7 +7,7 @@ use crate::protocol::exploration::chooser::MOST;
 use crate::protocol::exploration::world::key;
 use crate::protocol::script::lost;
 
-/// After so many steps nobody waits any longer: each wait for a lock takes four.
+/// After this many steps nobody waits any longer: each wait for a lock takes four.
 const PATIENCE: usize = 24;
 
 /// Something that happens: to what an actor waits for at a place, or to the cluster.
@@ -23,12 +23,12 @@ pub(super) enum Step {
     Move,
     Crash(usize),
     Deadline(usize),
-    /// A part of the locks' time to live goes by.
+    /// Part of the locks' time to live goes by.
     Pass,
 }
 
 impl World<'_> {
-    /// What can happen next: first what usually does.
+    /// What can happen next, starting with the usual course.
     pub(super) fn steps(&self) -> (Vec<Step>, Vec<u8>) {
         let mut steps = Vec::new();
         let mut costs = Vec::new();
@@ -82,7 +82,7 @@ impl World<'_> {
             None => {
                 if let Some((number, position)) = self.next_to_go_on() {
                     let is_pause = matches!(self.actors[number].pending[position], Pending::Pause { .. });
-                    // Servers answer in the end; a pause may be the last one.
+                    // Servers answer eventually; a pause may be the last one.
                     if !is_pause || self.count < PATIENCE {
                         add(Step::Deliver(number, position), 0);
                     }
@@ -97,15 +97,15 @@ impl World<'_> {
         }
         steps.truncate(MOST);
         costs.truncate(MOST);
-        // A ghost alone is what happens then.
+        // With only a ghost left, it becomes the usual step.
         if let Some(first) = costs.first_mut() {
             *first = 0;
         }
         (steps, costs)
     }
 
-    /// All wait: who has waited longest goes on, or its time is over, both of which are usual. A server waits for longer
-    /// than anybody here.
+    /// Everyone waits: whoever has waited longest proceeds, or its time is over. Both are usual. A server waits longer
+    /// than anyone here.
     fn next_to_go_on(&self) -> Option<(usize, usize)> {
         let all = self.actors.iter().enumerate().flat_map(|(number, actor)| {
             actor.pending.iter().enumerate().map(move |(position, pending)| (number, position, pending))
@@ -117,7 +117,7 @@ impl World<'_> {
         next.map(|(number, position, _)| (number, position))
     }
 
-    /// Runs until nobody waits for anything, and checks what is there then. Returns how many circles were told.
+    /// Runs until nobody waits for anything, and checks the final state. Returns how many deadlocks were reported.
     pub(super) async fn run(mut self) -> Result<usize, String> {
         loop {
             self.count += 1;
@@ -177,7 +177,7 @@ impl World<'_> {
                 self.cluster.transfer_leader(key(0), 3 - leader).unwrap();
             }
             Step::Crash(number) => {
-                // What it has sent arrives yet.
+                // Its requests still arrive.
                 for pending in std::mem::take(&mut self.actors[number].pending) {
                     if let Pending::Send { region, request, .. } = pending {
                         self.ghosts.push((region, request));
@@ -195,7 +195,7 @@ impl World<'_> {
         self.actors[number].pending.remove(position).expect("the step was made of what is pending")
     }
 
-    /// Sends a request for whose answer nobody waits; the server may wait for a lock.
+    /// Sends a request whose answer nobody waits for; the server may wait for a lock.
     pub(super) async fn haunt(
         &self,
         region: crate::protocol::exploration::world::At,
@@ -211,7 +211,7 @@ impl World<'_> {
         }
     }
 
-    /// Lets all that waits on servers end.
+    /// Lets all waits on servers end.
     pub(super) async fn quiet(&self) {
         tokio::time::sleep(Duration::from_secs(5)).await;
     }

@@ -1,4 +1,4 @@
-//! Two holders of pessimistic locks and a writer of the same keys, on a cluster in the process.
+//! Two holders of pessimistic locks and a writer of the same keys, on an in-process cluster.
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,7 +24,7 @@ pub(super) const TTL_MILLIS: u64 = 20_000;
 /// What a writer writes.
 pub(super) const WRITTEN: &[u8] = b"written";
 
-/// What an actor is about.
+/// What an actor is doing.
 pub(super) enum Life {
     Acquiring(Box<Acquire<At>>),
     Holding,
@@ -52,14 +52,14 @@ pub(super) enum Pending {
         call: CallId,
         locks: Vec<LockInfo>,
     },
-    /// A pause, with the step in which it began.
+    /// A pause, with the step at which it began.
     Pause {
         call: CallId,
         since: usize,
     },
     /// The next heartbeat is due.
     Beat,
-    /// It has done what it locked the keys for.
+    /// It is finished with what it locked the keys for.
     Release,
 }
 
@@ -67,18 +67,18 @@ pub(super) struct Actor {
     pub(super) start: u64,
     pub(super) life: Life,
     pub(super) pending: VecDeque<Pending>,
-    /// What is to be locked yet, call by call.
+    /// What is still to be locked, call by call.
     wants: VecDeque<BTreeSet<String>>,
-    /// What was asked for, which is what has to be released.
+    /// What was asked for, and so has to be released.
     asked: BTreeSet<String>,
     pub(super) primary: Option<String>,
     pub(super) has_heart: bool,
-    /// Until when its locks live as far as it was told, on PD's clock.
+    /// Until when its locks live as far as it knows, on PD's clock.
     pub(super) lives_until: u64,
     pub(super) outcome: Option<Outcome>,
 }
 
-/// A key that was locked for a holder.
+/// A key locked for a holder.
 pub(super) struct Hold {
     pub(super) actor: usize,
     pub(super) key: String,
@@ -96,10 +96,10 @@ pub(super) struct World<'c> {
     pub(super) clock: Arc<AtomicU64>,
     pub(super) actors: Vec<Actor>,
     pub(super) holds: Vec<Hold>,
-    /// Requests that are under way although nobody waits for them.
+    /// Requests under way that nobody waits for.
     pub(super) ghosts: Vec<(At, Request)>,
     pub(super) chooser: &'c mut Chooser,
-    /// What was found to be wrong on the way.
+    /// What has gone wrong so far.
     pub(super) wrong: Option<String>,
     pub(super) is_disturbed: bool,
     pub(super) deadlocks: usize,
@@ -196,7 +196,7 @@ impl<'c> World<'c> {
         self.clock.load(Ordering::Relaxed)
     }
 
-    /// How long locks live from now on, counted from a holder's start.
+    /// How long locks live from now, counted from a holder's start.
     pub(super) fn ttl_millis(&self, number: usize) -> u64 {
         self.now_millis() - Timestamp::from_raw(self.actors[number].start).physical_millis() + TTL_MILLIS
     }
@@ -257,7 +257,7 @@ impl<'c> World<'c> {
         Box::pin(self.take_release(number, outputs)).await;
     }
 
-    /// Locates at once, unless PD fails, and keeps the rest for later.
+    /// Locates immediately unless PD fails, and keeps the rest for later.
     async fn take<D>(&mut self, number: usize, outputs: Vec<Output<At, D>>) -> (Vec<Event<At>>, Vec<D>, bool) {
         let (mut events, mut decisions, mut is_finished) = (Vec::new(), Vec::new(), false);
         for output in outputs {
