@@ -252,7 +252,8 @@ impl WorkerBuilder {
     ///     .operation("credit everybody", |step: NamedStep| async move {
     ///         let from = step.cursor.and_then(|cursor| cursor.as_u64()).unwrap_or(0);
     ///         let once = TxOptions::default().idempotency_key(step.key);
-    ///         let credit = |tx: Transaction| async move { tx.put(format!("app/credit/{from}"), "5").await };
+    ///         let key = format!("app/credit/{from}").into_bytes();
+    ///         let credit = |tx: Transaction| async move { tx.put(key, b"5".to_vec()).await };
     ///         match step.database.transaction_with(once, credit).await {
     ///             // It was done before a death.
     ///             Ok(()) | Err(TitoError::AlreadyApplied { .. }) => {}
