@@ -45,7 +45,8 @@ async fn handle(event: TitoEvent) -> Result<Outcome, TitoError> {
         2 if event.failed_attempts == 0 && event.steps.is_empty() => {
             Ok(Advance::to(&2)?.after(Duration::from_secs(number % 4)).into())
         }
-        3 => Ok(Outcome::RescheduleTo(at_second(event.timestamp + 5 + number as i64))),
+        // In strict order the second that it was due stays, so a second time would be before now without end.
+        3 if event.not_before.is_none() => Ok(Outcome::RescheduleTo(at_second(event.timestamp + 5 + number as i64))),
         _ => Ok(Outcome::Done),
     }
 }
