@@ -22,7 +22,10 @@ async fn a_worker_that_ends_leaves_no_mark_wherever_the_writing_of_it_was_cut_of
             let mut begin = pin!(hands.begin());
             let mut left = polls;
             poll_fn(|context| match begin.as_mut().poll(context) {
-                Poll::Ready(result) => Poll::Ready(result.unwrap()),
+                Poll::Ready(result) => {
+                    result.unwrap();
+                    Poll::Ready(())
+                }
                 Poll::Pending if left == 1 => Poll::Ready(()),
                 Poll::Pending => {
                     left -= 1;
