@@ -264,6 +264,9 @@ pub(crate) fn topic(name: String, topic: &tito_core::event::Topic) -> api::Topic
         is_paused_by_restore: topic.paused_by_restore,
         groups_only: topic.groups_only,
         history_seconds: topic.history_seconds,
+        history_events: topic.history_events,
+        dead_letter_seconds: topic.dead_letter_seconds,
+        dead_letter_events: topic.dead_letter_events,
         revision: topic.revision,
         name,
     }

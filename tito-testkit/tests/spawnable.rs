@@ -252,6 +252,7 @@ spawnables! { worker:
         any(),
     );
     erase_owner = any::<TitoQueue>().erase_owner(&any::<Text>());
+    count_owned = any::<TitoQueue>().count_owned(&any::<Text>());
     step = any::<Erasure>().step();
     owned_by = any::<TitoQueue>().owned_by(&any::<Text>(), 1, Some(&any()));
     search_owner = any::<TitoQueue>().search_owner(&any::<Text>());
@@ -275,6 +276,7 @@ spawnables! { worker:
     clear_schedule_override = any::<TitoQueue>().clear_schedule_override(&any::<Text>());
     fire_now = any::<TitoQueue>().fire_now(&any::<Text>());
     start = any::<Operations>().start(any());
+    rehearse = any::<Operations>().rehearse(&any());
     list = any::<Operations>().list(1, any());
     get = any::<Operations>().get(any());
     stop = any::<Operations>().stop(any());

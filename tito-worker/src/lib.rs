@@ -144,7 +144,7 @@ pub use job::{IntoTopic, JobTopic, TitoJob, Untyped};
 pub use membership::{LeaseInfo, MemberInfo};
 pub use operation::{
     EventFilter, NamedStep, Operation, OperationInfo, OperationState, OperationTask, Operations, Operator,
-    RebuildProgress, Rebuilds, Stepped,
+    RebuildProgress, Rebuilds, Rehearsed, Stepped,
 };
 pub use outcome::Outcome;
 pub use owner::{Erasure, OwnerCounts, OwnerSearch, Remaining};

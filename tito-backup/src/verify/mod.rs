@@ -113,6 +113,8 @@ pub struct Verified {
     pub total: u64,
     /// How many of them were repaired.
     pub repaired: u64,
+    /// How many of them a rule says how to repair, whether that was asked for or not.
+    pub repairable: u64,
     /// Rows of kinds that this version does not know, and did not check.
     pub unknown: u64,
     /// What the complete check of each model has found, by its table.
@@ -235,6 +237,7 @@ async fn tell(
     findings: Vec<Finding>,
 ) -> Result<()> {
     for Finding { key, wrong, mend } in findings {
+        verified.repairable += u64::from(mend.is_some());
         let is_repaired = match mend.filter(|_| options.repairs) {
             Some(mend) => mend.apply(database, &key).await?,
             None => false,

@@ -16,6 +16,7 @@ mod events;
 mod files;
 mod groups;
 mod index;
+mod keep;
 mod limit;
 mod members;
 mod migrate;
@@ -71,6 +72,7 @@ pub(crate) enum Command {
     /// Changes the number of a topic's partitions
     Resize(topics::Resize),
     Limit(limit::Limit),
+    Keep(keep::Keep),
     /// Pauses a queue: its workers hand out nothing
     Pause(queues::Pause),
     /// Resumes a paused queue, or everything that a restore has paused
@@ -125,6 +127,7 @@ impl Command {
             Self::Workers(command) => command.run(session).await,
             Self::Retire(command) => command.run(session).await,
             Self::Limit(command) => command.run(session).await,
+            Self::Keep(command) => command.run(session).await,
             Self::Leases(command) => command.run(session).await,
             Self::Groups(command) => command.run(session).await,
             Self::Resize(command) => command.run(session).await,

@@ -186,6 +186,7 @@ fn shown_verified(shown: Shown<'_>, verified: tito_backup::Verified) -> Verified
         differences: verified.differences.iter().map(difference).collect(),
         total: verified.total,
         repaired: verified.repaired,
+        repairable: verified.repairable,
         unknown: verified.unknown,
         is_sound,
         tables_without_model: verified.tables_without_model,
