@@ -288,6 +288,7 @@ pub(crate) fn stats(stats: tito_worker::QueueStats, backlog: tito_worker::Backlo
             at_least: backlog.at_least,
             oldest_due_seconds: backlog.oldest_due.map(|age| age.as_secs()),
             as_of: backlog.as_of.timestamp(),
+            by_owners: backlog.by_owners,
         },
         total: counts(stats.total),
         partitions: stats.partitions.into_iter().map(partition).collect(),

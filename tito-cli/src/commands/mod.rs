@@ -28,6 +28,7 @@ mod reactors;
 mod schedules;
 mod shell;
 mod shown;
+mod stats;
 mod stores;
 mod tables;
 mod task;
@@ -47,7 +48,7 @@ pub(crate) enum Command {
     /// Lists the topics, or shows one
     Topics(topics::Topics),
     /// Counts what is in queues
-    Stats(queues::Stats),
+    Stats(stats::Stats),
     /// Events: list, show, find, explain, of, caused, publish, cancel, reschedule, run
     #[command(subcommand)]
     Events(events::Events),

@@ -201,6 +201,8 @@ pub struct Backlog {
     pub oldest_due_seconds: Option<u64>,
     /// When it was counted.
     pub as_of: i64,
+    /// Whether the owners of its partitions have counted it, where several processes write.
+    pub by_owners: bool,
 }
 
 /// What is in one partition of a queue.
