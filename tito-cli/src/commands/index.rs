@@ -20,7 +20,7 @@ pub(crate) enum Index {
     List(Paging),
     /// Begins an operation that makes an index whole; workers whose application has registered the model do it
     Reindex(Reindex),
-    /// Deletes an index that no program has any more: its entries, and that the table has it
+    /// Deletes an index that no program has any more, with its entries
     Drop(Drop),
 }
 

@@ -15,24 +15,24 @@ use crate::session::{Session, Use};
 
 /// Shows how much of a topic is kept after it was handled or has failed for good, or sets it.
 ///
-/// It holds for each of its queues; workers delete what is more, the oldest first. What is not said stays as it is. What
-/// would be deleted is said first, and asked for.
+/// It applies to each queue of the topic; workers delete the rest, the oldest first. What is omitted stays as it is. If
+/// something would be deleted, it says how much and asks.
 #[derive(Debug, Args)]
 pub(crate) struct Keep {
     /// The topic
     topic: String,
-    /// How long finished events are kept, such as 7d; no: they are deleted at once
+    /// How long finished events are kept, such as 7d; no: they are deleted when they are done
     #[arg(long, value_name = "AGE|no", value_parser = |text: &str| parse_age(text, "no"))]
     history: Option<u64>,
-    /// How many finished events are kept at least, the newest; any: any number
+    /// How many finished events are kept in each queue, about, the newest; any: any number
     #[arg(long, value_name = "NUMBER|any", value_parser = parse_number)]
     history_events: Option<u64>,
     /// How long dead letters are kept, such as 90d; ever: until somebody purges them
     #[arg(long, value_name = "AGE|ever", value_parser = |text: &str| parse_age(text, "ever"))]
     dead: Option<u64>,
-    /// How many dead letters are kept at least, the newest; any: any number
+    /// How many dead letters are kept in each queue, about, the newest; any: any number
     #[arg(long, value_name = "NUMBER|any", value_parser = parse_number)]
-    dead_letters: Option<u64>,
+    dead_events: Option<u64>,
     #[command(flatten)]
     rehearsal: Rehearsal,
 }
@@ -43,7 +43,7 @@ impl Keep {
         let now: Answer<Topic> = client.get(&api::get(["topics", &self.topic])).await?;
         drop(client);
         session.close_opened().await;
-        let letters = (self.dead, self.dead_letters);
+        let letters = (self.dead, self.dead_events);
         if (self.history, self.history_events) == (None, None) && letters == (None, None) {
             if self.rehearsal.dry_run {
                 return Err(Failure::usage("what is to be rehearsed? --history, --dead and others say what is kept"));

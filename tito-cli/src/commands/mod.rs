@@ -47,7 +47,7 @@ use crate::session::Session;
 pub(crate) enum Command {
     /// Lists the topics, or shows one
     Topics(topics::Topics),
-    /// Counts what is in queues
+    /// Counts what is in queues; + after a number says that there may be more
     Stats(stats::Stats),
     /// Events: list, show, find, explain, of, caused, publish, cancel, reschedule, run
     #[command(subcommand)]

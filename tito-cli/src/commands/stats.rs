@@ -22,7 +22,7 @@ const LOOK: Duration = Duration::from_secs(1);
 pub(crate) struct Stats {
     /// The queues: TOPIC or TOPIC@GROUP; all of them if none is named
     queues: Vec<String>,
-    /// How many events of a kind are counted in each partition
+    /// How many events of a kind are counted in each partition; by default 400 events of a queue in all
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     limit: Option<u32>,
     /// Each partition by itself

@@ -32,7 +32,7 @@ const fn waiting(command: &'static str, arguments: &'static [&'static str], says
 const DESTROYING: [Destroying; 11] = [
     of("operations start purge", &["mail", "--all"], "3 events of mail"),
     of("operations start purge-dead", &["mail", "--error", "busy"], "1 dead letter of mail"),
-    of("keep", &["flaky", "--dead-letters", "1"], "2 finished events and dead letters of flaky"),
+    of("keep", &["flaky", "--dead-events", "1"], "2 finished events and dead letters of flaky"),
     of("verify", &["--repair"], "1 rows that are wrong"),
     of("events cancel", &["audit", "EVENT"], "1 place where event"),
     of("erase", &["grace-17"], "1 rows that belong to grace-17"),

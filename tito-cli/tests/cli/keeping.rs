@@ -19,7 +19,7 @@ async fn how_much_is_kept_is_shown_and_set() {
         assert!(said.contains(text), "{text}: {said}");
     }
     // What is not said stays as it is.
-    let set = closed.run(&["keep", "mail", "--dead-letters", "50", "--json"]).json();
+    let set = closed.run(&["keep", "mail", "--dead-events", "50", "--json"]).json();
     let kept =
         ["history_seconds", "history_events", "dead_letter_seconds", "dead_letter_events"].map(|name| &set[name]);
     assert_eq!(kept, [604_800, 1_000, 7_776_000, 50], "{set}");
@@ -35,7 +35,7 @@ async fn how_much_is_kept_is_shown_and_set() {
     closed.run(&["keep", "mial"]).failed(3);
     closed.run(&["keep", "mial", "--dead", "1d"]).failed(3);
     assert!(closed.run(&["topics"]).said().lines().count() == 3, "none was created");
-    for wrong in [&["--history", "0s"][..], &["--history", "1"], &["--dead-letters", "0"], &["--dry-run"]] {
+    for wrong in [&["--history", "0s"][..], &["--history", "1"], &["--dead-events", "0"], &["--dry-run"]] {
         closed.run(&[&["keep", "mail"], wrong].concat()).failed(2);
     }
 }

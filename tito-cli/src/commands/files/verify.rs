@@ -26,10 +26,10 @@ pub(crate) struct Verify {
     /// Verifies a backup, by restoring it into a temporary place
     #[arg(long, value_name = "FILE", conflicts_with = "repair")]
     backup: Option<PathBuf>,
-    /// Puts right what a rule says how, which can delete rows; asks before that, having counted them
+    /// Repairs what a rule covers, which can delete rows; says how many and asks first
     #[arg(long)]
     repair: bool,
-    /// Of a repair, only says how much it would put right
+    /// Only says how many rows a repair would put right
     #[arg(long, requires = "repair")]
     dry_run: bool,
     /// How much to read per second at most, such as 20MiB
