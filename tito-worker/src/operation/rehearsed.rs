@@ -22,6 +22,9 @@ const MOST_BYTES_SEARCHED: usize = 256 << 20;
 const PAGE: usize = 300;
 const PAGE_BYTES: usize = 1 << 20;
 
+/// Whether a row is affected, by its key, its value, the latest second of what is, and the filter.
+type Chooses = fn(&[u8], &[u8], i64, &EventFilter) -> bool;
+
 /// How much an operation would affect.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
@@ -43,7 +46,7 @@ impl Operations {
     /// Those that [`start`](Operations::start) has for queues, and those of the engine.
     pub async fn rehearse(&self, task: &OperationTask) -> Result<Option<Rehearsed>, QueueError> {
         self.check(task).await?;
-        let (range, filter, chooses): (_, _, fn(&[u8], &[u8], i64, &EventFilter) -> bool) = match task {
+        let (range, filter, chooses): (_, _, Chooses) = match task {
             OperationTask::Redrive { queue, letters, .. } => {
                 (keys::dead_events(queue), letters, |key, value, latest, filter| {
                     letters::redriven(key, value, latest, filter).is_some_and(|event| event.is_some())
