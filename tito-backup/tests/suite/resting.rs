@@ -105,8 +105,12 @@ pub async fn waiting_for_the_limit_is_a_rest(db: Database, clock: TestClock) {
     let options = row_by_row().bytes_per_second(8);
     let found = waits_of_backup(&db, &clock, options, async |_| write(&db).await).await;
     assert_eq!(found, [100, 100, 800, 100, 900, 100, 900]);
+}
 
-    // Each 250 ms: what was owed after the first block is enough for the second.
+#[fact]
+pub async fn a_rest_beyond_the_limit_is_kept(db: Database, clock: TestClock) {
+    let db = slow(db).await;
+    // A block each 250 ms.
     let options = row_by_row().bytes_per_second(32);
     let found = waits_of_backup(&db, &clock, options, async |_| write(&db).await).await;
     let rests = if db.is_only_writer() { [400, 200, 200] } else { [50, 150, 150] };
