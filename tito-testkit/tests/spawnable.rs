@@ -103,6 +103,7 @@ spawnables! { core:
     scan = any::<DatabaseSnapshot>().scan(any::<KeyRange>(), 1);
     scan_reverse = any::<DatabaseSnapshot>().scan_reverse(any::<KeyRange>(), 1);
     next_page = any::<DatabaseSnapshot>().next_page(any(), any(), any());
+    next_packed = any::<DatabaseSnapshot>().next_packed(any(), any());
     release = any::<DatabaseSnapshot>().release();
     timestamp = any::<Database>().timestamp();
     now = any::<Database>().now();
