@@ -1,9 +1,9 @@
 //! Writes the implementation.
 
-use proc_macro2::{Ident, TokenStream};
+use proc_macro2::{Ident, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{Expr, Path};
+use syn::{Expr, ExprPath, Path};
 
 use crate::ast::{Field, Input, TopicName};
 use crate::model::{Cause, Due, Event, Index, IndexedField, Model, Operation};
@@ -70,7 +70,9 @@ pub(crate) fn implementation(input: &Input, model: &Model<'_>) -> TokenStream {
         },
     );
     let handles = handles(input, model, Some(expressions(model)));
-    quote!(#handles #schema)
+    let names =
+        model.events.iter().filter(|_| input.generics.params.is_empty()).map(|event| item_name(event.name, root));
+    quote!(#handles #schema #(#names)*)
 }
 
 /// What is written for a model with mistakes beside the errors, so that its uses don't raise errors of their own.
@@ -268,11 +270,37 @@ fn topic_name(name: &TopicName, root: &Path) -> TokenStream {
     match name {
         TopicName::Literal(name) => quote!(#name),
         TopicName::Constant(constant) => {
-            let checked = spans::placed(constant, root, quote!(::__private::checked_topic_name));
-            let name = spans::group(constant, quote!(#constant));
-            quote!(const { #checked #name })
+            let checked = checked_topic_name(constant, root);
+            quote!(const { #checked })
         }
     }
+}
+
+/// The same beside the implementation, where `cargo check` finds it too. Only for what has a meaning there.
+fn item_name(name: &TopicName, root: &Path) -> Option<TokenStream> {
+    let TopicName::Constant(constant) = name else { return None };
+    if names_self(constant.to_token_stream()) {
+        return None;
+    }
+    let checked = checked_topic_name(constant, root);
+    Some(quote! {
+        #[allow(unused_qualifications)]
+        const _: &::core::primitive::str = #checked;
+    })
+}
+
+fn checked_topic_name(constant: &ExprPath, root: &Path) -> TokenStream {
+    let checked = spans::placed(constant, root, quote!(::__private::checked_topic_name));
+    let name = spans::group(constant, quote!(#constant));
+    quote!(#checked #name)
+}
+
+fn names_self(tokens: TokenStream) -> bool {
+    tokens.into_iter().any(|token| match token {
+        TokenTree::Ident(word) => word == "Self",
+        TokenTree::Group(group) => names_self(group.stream()),
+        _ => false,
+    })
 }
 
 /// The user's expressions, each in a method of its own: `self` is the row, and no name of ours is in scope.

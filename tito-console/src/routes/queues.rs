@@ -81,8 +81,13 @@ async fn history(call: Call<Read>, Names(queue): Names<String>, Asked(query): As
 }
 
 async fn leases(call: Call<Read>, Names(queue): Names<String>, Asked(query): Asked<PageQuery>) -> Answer<Response> {
-    let leases = call.queue().leases(&queue).await?.into_iter().map(shown::lease).collect();
-    Ok(json(&pages::by(leases, &query, |lease| lease.partition)?))
+    let (limit, after) = (input::limit(query.limit)?, pages::place::<u16>(&query)?);
+    let (call, queue) = (&call, queue.as_str());
+    let leases = pages::in_steps(limit, after, u16::to_string, move |limit, after| async move {
+        let found = call.queue().page_of_leases(queue, limit, after).await?;
+        Ok(found.into_iter().map(|lease| (lease.partition, shown::lease(lease))).collect())
+    });
+    Ok(json(&leases.await?))
 }
 
 async fn pause(call: Call<Operate>, Names(queue): Names<String>, Sent(body): Sent<Pause>) -> Answer<Response> {

@@ -13,4 +13,5 @@ mod keys;
 mod other_directories;
 mod reading;
 mod trace;
+mod whole_calls;
 mod written_before;

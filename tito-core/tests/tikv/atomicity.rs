@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
+use futures::future::join_all;
 use tito_core::prelude::*;
 use tito_core::tikv::TiKVBackend;
 use tito_test_engines::mock_tikv::{Fault, FaultRule, Rpc};
 use tito_test_engines::{MockCluster, TemporaryCluster, on_mock_cluster};
+
+use crate::support::impatient;
 
 /// Keys in regions of their own; the first is the primary one.
 const KEYS: [&str; 4] = ["a", "data:user:z", "index:x", "zebra"];
@@ -26,7 +29,7 @@ async fn what_is_there(db: &Database) -> Vec<bool> {
 
 async fn check_after(fault: impl FnOnce(&MockCluster)) -> (Result<(), TitoError>, bool) {
     let database: TemporaryCluster = on_mock_cluster().await.unwrap();
-    let db = database.database().clone();
+    let db = impatient(database.cluster()).connect().await.unwrap();
     fault(database.cluster());
     let outcome = write(&db).await;
     database.cluster().faults().clear();
@@ -73,11 +76,12 @@ async fn a_server_that_is_busy_after_a_lost_answer_proves_nothing() {
 
 #[tokio::test]
 async fn a_prewrite_that_fails_in_one_region_leaves_nothing_in_the_others() {
-    for fault in [Fault::DropRequest, Fault::DropResponse, Fault::ServerIsBusy] {
-        let (outcome, is_there) = check_after(|cluster| {
+    let outcomes = [Fault::DropRequest, Fault::DropResponse, Fault::ServerIsBusy].map(|fault| {
+        check_after(|cluster| {
             cluster.faults().add(FaultRule::on(Rpc::KvPrewrite, fault).keys("zebra"));
         })
-        .await;
+    });
+    for (outcome, is_there) in join_all(outcomes).await {
         assert!(!is_there);
         assert!(matches!(outcome, Err(TitoError::Unavailable { .. })), "{outcome:?}");
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::tikv;
+use crate::support::{impatient, tikv};
 use tito_core::keys::KeyRange;
 use tito_core::prelude::*;
 use tito_core::tikv::{Concurrency, TiKVBackend};
@@ -47,7 +47,7 @@ async fn an_engine_of_one_keyspace_does_not_move_the_safe_point_of_the_cluster()
 #[tokio::test]
 async fn a_conflict_with_a_living_transaction_names_a_key_of_the_one_that_failed() {
     let database = on_mock_cluster().await.unwrap();
-    let db = database.database().clone();
+    let db = impatient(database.cluster()).connect().await.unwrap();
     // Its commit hangs, so both keys stay locked.
     let hanging = database.cluster().faults().add(FaultRule::on(Rpc::KvCommit, Fault::Hang));
     let tx = db.begin().await.unwrap();

@@ -1,5 +1,6 @@
 //! What the engine makes of what its client says: each of these was once wrong on another client.
 
+use futures::future::join_all;
 use tito_core::keys::KeyRange;
 use tito_core::prelude::*;
 use tito_core::tikv::Concurrency;
@@ -56,29 +57,31 @@ async fn overlapping_blind_writes_of_several_regions_conflict() {
 /// The request was carried out.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_commit_whose_answers_are_all_lost_is_found_out_to_be_done() {
-    for keys in [&APART[..], &APART[..1]] {
+    join_all([&APART[..], &APART[..1]].map(|keys| async move {
         let cluster = four_regions().await;
-        let db = connect(&cluster).await;
+        let db = impatient(&cluster).connect().await.unwrap();
         cluster.faults().add(FaultRule::on(Rpc::KvCommit, Fault::DropResponse).keys(APART[0]));
         in_time(put_once(&db, keys, "1")).await.unwrap();
         cluster.faults().clear();
         assert_eq!(get_all(&db, keys).await, vec![Some("1".to_string()); keys.len()]);
         no_locks(&cluster).await;
-    }
+    }))
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_commit_that_never_arrives_is_rolled_back_and_says_so() {
-    for keys in [&APART[..], &APART[..1]] {
+    join_all([&APART[..], &APART[..1]].map(|keys| async move {
         let cluster = four_regions().await;
-        let db = connect(&cluster).await;
+        let db = impatient(&cluster).connect().await.unwrap();
         cluster.faults().add(FaultRule::on(Rpc::KvCommit, Fault::DropRequest).keys(APART[0]));
         let outcome = in_time(put_once(&db, keys, "1")).await;
         assert_unavailable(outcome, &["commit", "key apple", "can be tried again"]);
         cluster.faults().clear();
         assert_eq!(get_all(&db, keys).await, vec![None; keys.len()]);
         no_locks(&cluster).await;
-    }
+    }))
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

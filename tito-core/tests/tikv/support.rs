@@ -43,6 +43,11 @@ pub fn builder(cluster: &MockCluster) -> TiKVBuilder {
     TiKVBackend::builder(cluster.pd_endpoints())
 }
 
+/// For what comes to nothing before the deadline of its call: it comes to the same sooner.
+pub fn impatient(cluster: &MockCluster) -> TiKVBuilder {
+    builder(cluster).call_deadline(Duration::from_secs(2)).rpc_timeout(Duration::from_millis(400))
+}
+
 pub async fn connect(cluster: &MockCluster) -> Database {
     builder(cluster).connect().await.unwrap()
 }

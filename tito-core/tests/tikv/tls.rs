@@ -52,7 +52,7 @@ impl Files {
     fn builder(&self, cluster: &MockCluster) -> TiKVBuilder {
         TiKVBackend::builder(cluster.pd_endpoints())
             .tls(self.path("ca.pem"), self.path("client.pem"), self.path("client-key.pem"))
-            .connect_deadline(Duration::from_secs(5))
+            .connect_deadline(Duration::from_secs(1))
     }
 }
 
@@ -61,7 +61,7 @@ async fn transactions_run_on_a_cluster_with_tls() {
     let authority = authority();
     let cluster = secured(&authority).await;
     let files = Files::new(&authority, &authority);
-    let db = files.builder(&cluster).connections(2).connect().await.unwrap();
+    let db = files.builder(&cluster).connect_deadline(Duration::from_secs(5)).connections(2).connect().await.unwrap();
     put_all(&db, &["apple", "tomato"], "1").await.unwrap();
     assert_eq!(get_all(&db, &["apple", "tomato"]).await, vec![Some("1".to_string()); 2]);
 }
@@ -88,7 +88,7 @@ async fn a_client_of_another_authority_is_refused() {
 async fn plain_text_and_tls_do_not_meet() {
     let authority = authority();
     let cluster = secured(&authority).await;
-    let plain = builder(&cluster).connect_deadline(Duration::from_secs(5)).connect();
+    let plain = builder(&cluster).connect_deadline(Duration::from_secs(1)).connect();
     assert_unavailable(in_time(plain).await, &["connect", &cluster.pd_endpoints()[0]]);
 
     let cluster = four_regions().await;

@@ -1,11 +1,12 @@
 //! What reactors promise, on every engine.
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs, unreachable_pub)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, missing_docs, unreachable_pub)]
 
 #[macro_use]
 extern crate tito_testkit;
 
 mod beginning;
 mod causing;
+mod crash;
 mod deaths;
 mod erasing;
 mod failing;

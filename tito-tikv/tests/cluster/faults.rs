@@ -139,18 +139,27 @@ pub(crate) fn is_lasting(fault: &Fault) -> bool {
     matches!(fault, Fault::RaftEntryTooLarge | Fault::FlashbackInProgress | Fault::FlashbackNotPrepared)
 }
 
+async fn one_fault(batches: bool) {
+    let runs = go_through(Scene::Alone, batches, |_, fault, outcome| match outcome {
+        Outcome::Committed(_) => true,
+        Outcome::NotCommitted(_) => is_lasting(fault),
+        Outcome::Unknown(_) => false,
+    })
+    .await;
+    println!("{runs} runs");
+    assert!(runs > 300, "{runs}");
+}
+
+// Those that take long are several tests, so that they run side by side.
+
 #[tokio::test(start_paused = true)]
 async fn one_fault_keeps_no_transaction_from_being_committed_unless_it_lasts() {
-    for batches in [false, true] {
-        let runs = go_through(Scene::Alone, batches, |_, fault, outcome| match outcome {
-            Outcome::Committed(_) => true,
-            Outcome::NotCommitted(_) => is_lasting(fault),
-            Outcome::Unknown(_) => false,
-        })
-        .await;
-        println!("{runs} runs");
-        assert!(runs > 300, "{runs}");
-    }
+    one_fault(false).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_fault_keeps_no_transaction_whose_calls_come_in_batches_from_being_committed_unless_it_lasts() {
+    one_fault(true).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -165,30 +174,49 @@ async fn a_conflict_is_one_whatever_fails_besides() {
     assert!(runs > 300, "{runs}");
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_commit_without_an_answer_is_settled_by_its_primary() {
-    for done in [false, true] {
-        let runs = go_through(Scene::Unanswered { done }, false, |rpc, fault, outcome| match outcome {
-            // Another fault of a commit may be one that does it.
-            Outcome::Committed(_) => done || *rpc == Rpc::KvCommit,
-            Outcome::NotCommitted(_) => !done || is_lasting(fault),
-            // The one answer that could tell is a refusal.
-            Outcome::Unknown(_) => is_lasting(fault),
-        })
-        .await;
-        println!("{runs} runs");
-        assert!(runs > 300, "{runs}");
-    }
+async fn unanswered(done: bool) {
+    let runs = go_through(Scene::Unanswered { done }, false, |rpc, fault, outcome| match outcome {
+        // Another fault of a commit may be one that does it.
+        Outcome::Committed(_) => done || *rpc == Rpc::KvCommit,
+        Outcome::NotCommitted(_) => !done || is_lasting(fault),
+        // The one answer that could tell is a refusal.
+        Outcome::Unknown(_) => is_lasting(fault),
+    })
+    .await;
+    println!("{runs} runs");
+    assert!(runs > 300, "{runs}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_fault_and_a_stranger_who_resolves_the_locks_tear_nothing() {
-    for after in [1, 3, 5] {
-        let scene = Scene::Stranger { after };
-        let runs = go_through(scene, false, |_, _, outcome| !matches!(outcome, Outcome::Unknown(_))).await;
-        println!("{runs} runs");
-        assert!(runs > 300, "{runs}");
-    }
+async fn a_commit_that_is_done_without_an_answer_is_settled_by_its_primary() {
+    unanswered(true).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_commit_that_is_not_done_without_an_answer_is_settled_by_its_primary() {
+    unanswered(false).await;
+}
+
+async fn with_a_stranger(after: u64) {
+    let scene = Scene::Stranger { after };
+    let runs = go_through(scene, false, |_, _, outcome| !matches!(outcome, Outcome::Unknown(_))).await;
+    println!("{runs} runs");
+    assert!(runs > 300, "{runs}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fault_and_a_stranger_who_resolves_the_locks_after_the_first_call_tear_nothing() {
+    with_a_stranger(1).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fault_and_a_stranger_who_resolves_the_locks_after_three_calls_tear_nothing() {
+    with_a_stranger(3).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fault_and_a_stranger_who_resolves_the_locks_after_five_calls_tear_nothing() {
+    with_a_stranger(5).await;
 }
 
 #[tokio::test(start_paused = true)]

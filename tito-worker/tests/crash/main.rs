@@ -1,12 +1,14 @@
 //! A program that is killed at random moments, again and again, loses nothing and leaves nothing half done.
 //!
 //! The test runs itself as a child process on a database directory, kills it with SIGKILL, opens the directory and
-//! checks what is there against what the child said it had committed.
+//! checks what is there against what the child said it had committed. `killers` and `saga` kill theirs where they stand.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, clippy::print_stderr, missing_docs, unreachable_pub)]
 
 mod checks;
 mod child;
+mod killers;
 mod model;
+mod saga;
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read};

@@ -15,6 +15,7 @@ mod closing;
 mod damaged;
 mod dead_letters;
 mod deaths;
+mod design_programs;
 mod draining;
 mod effects;
 mod erasing;

@@ -238,68 +238,91 @@ async fn all_entities(db: &Database) -> Vec<(String, String)> {
     all
 }
 
-#[fact]
-pub async fn a_death_at_any_step_loses_nothing_and_does_nothing_twice(db: Database, clock: TestClock) {
+/// Lets a task die at each of its steps in turn, and another go on with it.
+async fn dies_at_any_step(db: Database, clock: TestClock, task: &str) {
     let db = FaultEngine::new(db).database();
     let queue = TitoQueue::new(db.clone());
     with_one_partition(&db).await;
     let names = (0..7).map(|number| format!("{number}")).collect::<Vec<_>>();
-    for task in ["redrive", "redrive in order", "purge dead letters", "purge", "replay"] {
-        for how in [Interruption::Dropped, Interruption::Unknown] {
-            for n in 1.. {
-                for prefix in ["event:", "dead:", "done:", "!operation:"] {
-                    for (key, _) in stored(&db, prefix).await {
-                        db.transaction(|tx| async move { tx.system_keys().delete(key).await }).await.unwrap();
-                    }
+    for how in [Interruption::Dropped, Interruption::Unknown] {
+        for n in 1.. {
+            for prefix in ["event:", "dead:", "done:", "!operation:"] {
+                for (key, _) in stored(&db, prefix).await {
+                    db.transaction(|tx| async move { tx.system_keys().delete(key).await }).await.unwrap();
                 }
-                let events = names.iter().map(job);
-                let job_queue = || "job".to_string();
-                let letters = EventFilter::default();
-                let (task_of, expected) = match task {
-                    "redrive" => {
-                        dead(&db, events, "no").await;
-                        (redrive(letters), "event:job:")
-                    }
-                    "redrive in order" => {
-                        dead(&db, events, "no").await;
-                        (OperationTask::Redrive { queue: job_queue(), letters, in_order: true }, "event:job:")
-                    }
-                    "purge dead letters" => {
-                        dead(&db, events, "no").await;
-                        (OperationTask::PurgeDeadLetters { queue: job_queue(), letters }, "")
-                    }
-                    "purge" => {
-                        publish(&db, events).await;
-                        (OperationTask::Purge { queue: job_queue(), events: letters }, "")
-                    }
-                    _ => {
-                        done(&db, events).await;
-                        let (since, until) = (0, second(&clock) + 1);
-                        let (from, into) = (job_queue(), job_queue());
-                        (OperationTask::Replay { from, into, since, until, in_order: false }, "event:job:")
-                    }
-                };
-                // Two a step.
-                let operation = Operation::new(task_of, &ada()).rate(Rate { events: 1, seconds: 5 });
-                let id = queue.operations().start(operation).await.unwrap();
-                let was_interrupted = interrupted(&db, &clock, (how, n), queue.operations().run(id)).await;
-                // Another goes on, once the dead one is known to be.
-                let info = turning(&clock, queue.operations().run(id)).await.unwrap();
-                assert_eq!((info.state, info.done), (OperationState::Done, 7), "{task} {how:?} {n}");
-                let mut left: Vec<_> = all_entities(&db).await;
-                left.retain(|(prefix, _)| !(task == "replay" && prefix == "done:job:"));
-                let expected: Vec<_> = match expected {
-                    "" => Vec::new(),
-                    prefix => names.iter().map(|name| (prefix.to_string(), name.clone())).collect(),
-                };
-                assert_eq!(left, expected, "{task} {how:?} {n}");
-                if !was_interrupted {
-                    assert!(n > 3, "{task}: it takes several steps");
-                    break;
+            }
+            let events = names.iter().map(job);
+            let job_queue = || "job".to_string();
+            let letters = EventFilter::default();
+            let (task_of, expected) = match task {
+                "redrive" => {
+                    dead(&db, events, "no").await;
+                    (redrive(letters), "event:job:")
                 }
+                "redrive in order" => {
+                    dead(&db, events, "no").await;
+                    (OperationTask::Redrive { queue: job_queue(), letters, in_order: true }, "event:job:")
+                }
+                "purge dead letters" => {
+                    dead(&db, events, "no").await;
+                    (OperationTask::PurgeDeadLetters { queue: job_queue(), letters }, "")
+                }
+                "purge" => {
+                    publish(&db, events).await;
+                    (OperationTask::Purge { queue: job_queue(), events: letters }, "")
+                }
+                _ => {
+                    done(&db, events).await;
+                    let (since, until) = (0, second(&clock) + 1);
+                    let (from, into) = (job_queue(), job_queue());
+                    (OperationTask::Replay { from, into, since, until, in_order: false }, "event:job:")
+                }
+            };
+            // Two a step.
+            let operation = Operation::new(task_of, &ada()).rate(Rate { events: 1, seconds: 5 });
+            let id = queue.operations().start(operation).await.unwrap();
+            let was_interrupted = interrupted(&db, &clock, (how, n), queue.operations().run(id)).await;
+            // Another goes on, once the dead one is known to be.
+            let info = turning(&clock, queue.operations().run(id)).await.unwrap();
+            assert_eq!((info.state, info.done), (OperationState::Done, 7), "{task} {how:?} {n}");
+            let mut left: Vec<_> = all_entities(&db).await;
+            left.retain(|(prefix, _)| !(task == "replay" && prefix == "done:job:"));
+            let expected: Vec<_> = match expected {
+                "" => Vec::new(),
+                prefix => names.iter().map(|name| (prefix.to_string(), name.clone())).collect(),
+            };
+            assert_eq!(left, expected, "{task} {how:?} {n}");
+            if !was_interrupted {
+                assert!(n > 3, "{task}: it takes several steps");
+                break;
             }
         }
     }
+}
+
+#[fact]
+pub async fn a_redrive_that_dies_at_any_step_is_done_once(db: Database, clock: TestClock) {
+    dies_at_any_step(db, clock, "redrive").await;
+}
+
+#[fact]
+pub async fn a_redrive_in_order_that_dies_at_any_step_is_done_once(db: Database, clock: TestClock) {
+    dies_at_any_step(db, clock, "redrive in order").await;
+}
+
+#[fact]
+pub async fn a_purge_of_dead_letters_that_dies_at_any_step_is_done_once(db: Database, clock: TestClock) {
+    dies_at_any_step(db, clock, "purge dead letters").await;
+}
+
+#[fact]
+pub async fn a_purge_that_dies_at_any_step_is_done_once(db: Database, clock: TestClock) {
+    dies_at_any_step(db, clock, "purge").await;
+}
+
+#[fact]
+pub async fn a_replay_that_dies_at_any_step_is_done_once(db: Database, clock: TestClock) {
+    dies_at_any_step(db, clock, "replay").await;
 }
 
 #[fact]

@@ -180,6 +180,8 @@ pub async fn a_running_worker_notices_that_its_queue_is_paused_and_resumed(db: D
         publish(&db, [job(format!("{round} before"))]).await;
         next_told(&mut told, &clock, 1).await;
         queue.pause("job").await.unwrap();
+        // It reads the topic once a second.
+        skip(Duration::from_secs(1)).await;
         // A worker that reads no partition waits for no time.
         while clock.next_wait().is_some() {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -191,6 +193,7 @@ pub async fn a_running_worker_notices_that_its_queue_is_paused_and_resumed(db: D
         }
         assert!(told.try_recv().is_err(), "handed out while the queue is paused");
         queue.resume("job").await.unwrap();
+        skip(Duration::from_secs(1)).await;
         assert_eq!(next_told(&mut told, &clock, 20).await.len(), 20);
     }
     assert_eq!(running.stop().await.done, 42);

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::pin;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use tito_core::Transaction;
@@ -133,6 +134,13 @@ pub async fn turning<T>(clock: &TestClock, call: impl Future<Output = T>) -> T {
             next = clock.waited_for() => clock.advance_to(next),
         }
     }
+}
+
+/// Ends all waits of this length by the machine's clock, such as those between a worker's looks at what is past its time.
+pub async fn skip(time: Duration) {
+    tokio::time::pause();
+    tokio::time::advance(time).await;
+    tokio::time::resume();
 }
 
 /// What is to happen to a call at one of its commits.

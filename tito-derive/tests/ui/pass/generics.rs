@@ -6,8 +6,8 @@ use std::fmt::Display;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tito_core::keys::IndexField;
-use tito_core::model::TitoSchema;
 use tito_core::model::Index;
+use tito_core::model::TitoSchema;
 use tito_core::prelude::*;
 
 /// A row around any value.

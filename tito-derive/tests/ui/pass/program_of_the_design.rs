@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use tito_core::model::Index;
 use tito_core::prelude::*;
 
+// Word for word means the layout as well.
+#[rustfmt::skip]
 #[derive(Clone, Serialize, Deserialize, TitoModel)]
 #[tito(table = "user")]                                   // default: the type's name in snake_case
 #[tito(event = "user")]                                   // on every write, due at once

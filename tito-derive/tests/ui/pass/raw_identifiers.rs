@@ -2,8 +2,8 @@
 #![deny(warnings, missing_docs, unreachable_pub, unused_qualifications, clippy::all, clippy::pedantic)]
 
 use serde::{Deserialize, Serialize};
-use tito_core::model::TitoSchema;
 use tito_core::model::Index;
+use tito_core::model::TitoSchema;
 use tito_core::prelude::*;
 
 #[derive(Clone, Serialize, Deserialize)]

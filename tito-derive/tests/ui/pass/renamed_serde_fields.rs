@@ -1,5 +1,6 @@
 //! Indexes and events are about Rust's fields, whatever serde calls them.
 #![deny(warnings, missing_docs, unreachable_pub, unused_qualifications, clippy::all, clippy::pedantic)]
+#![allow(dead_code)]
 
 use serde::{Deserialize, Serialize};
 use tito_core::model::TitoSchema;

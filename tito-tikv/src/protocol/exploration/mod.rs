@@ -46,9 +46,15 @@ async fn hold(setting: Setting, usual: usize) {
     }
 }
 
+// What takes long is a test of its own, so that several run at once.
+
 #[tokio::test(start_paused = true)]
 async fn two_writers_and_a_stranger_with_two_keys_in_two_regions() {
     hold(PLAIN, 1).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_writers_and_a_stranger_with_two_keys_in_two_regions_whose_locks_have_expired() {
     hold(Setting { expired: true, ..PLAIN }, 1).await;
 }
 
@@ -61,6 +67,10 @@ async fn two_writers_and_a_stranger_with_two_keys_in_one_region() {
 #[tokio::test(start_paused = true)]
 async fn two_writers_and_a_stranger_with_three_keys() {
     hold(Setting { keys: 3, ..PLAIN }, 1).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_writers_and_a_stranger_with_three_keys_whose_locks_have_expired() {
     hold(Setting { keys: 3, expired: true, ..PLAIN }, 1).await;
 }
 
@@ -68,6 +78,10 @@ async fn two_writers_and_a_stranger_with_three_keys() {
 async fn one_writer_and_a_stranger() {
     hold(Setting { writers: 1, ..PLAIN }, 1).await;
     hold(Setting { writers: 1, expired: true, ..PLAIN }, 1).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_writer_and_a_stranger_with_two_keys_in_one_region() {
     hold(Setting { writers: 1, apart: false, ..PLAIN }, 2).await;
 }
 
@@ -85,17 +99,33 @@ async fn assert_found(mutant: Mutant, setting: Setting, budget: usize) {
     assert!(found.as_ref().is_err_and(is_wrong), "{mutant:?} is not found in {found:?}");
 }
 
-#[tokio::test(start_paused = true)]
-async fn planted_faults_are_found() {
-    let one = Setting { writers: 1, ..PLAIN };
-    assert_found(Mutant::DropsShards, one, 2).await;
-    assert_found(Mutant::CommitsOthersEarly, one, 2).await;
-    assert_found(Mutant::TakesSilenceForFailure, one, 1).await;
-    assert_found(Mutant::RollsBackSideBySide, one, 2).await;
-    assert_found(Mutant::RollsBackPrimaryFirst, one, 2).await;
-    assert_found(Mutant::TakesLockForProof, one, 2).await;
-    assert_found(Mutant::TakesLockOfRetryForOwn, PLAIN, 1).await;
-    let overlapped = Setting { keys: 1, overlapped: true, ..one };
-    assert_found(Mutant::TakesCleanupForProof, overlapped, 2).await;
-    assert_found(Mutant::TakesBatchRollbackForProof, overlapped, 2).await;
+/// That planted faults are found: each in a test of its own, with the setting and the budget that it takes.
+macro_rules! planted {
+    ($($name:ident: $mutant:ident in $setting:expr, $budget:literal;)*) => {
+        mod planted_faults_are_found {
+            use super::{Mutant, ONE, OVERLAPPED, PLAIN, assert_found};
+
+            $(
+                #[tokio::test(start_paused = true)]
+                async fn $name() {
+                    assert_found(Mutant::$mutant, $setting, $budget).await;
+                }
+            )*
+        }
+    };
+}
+
+const ONE: Setting = Setting { writers: 1, ..PLAIN };
+const OVERLAPPED: Setting = Setting { keys: 1, overlapped: true, ..ONE };
+
+planted! {
+    drops_shards: DropsShards in ONE, 2;
+    commits_others_early: CommitsOthersEarly in ONE, 2;
+    takes_silence_for_failure: TakesSilenceForFailure in ONE, 1;
+    rolls_back_side_by_side: RollsBackSideBySide in ONE, 2;
+    rolls_back_primary_first: RollsBackPrimaryFirst in ONE, 2;
+    takes_lock_for_proof: TakesLockForProof in ONE, 2;
+    takes_lock_of_retry_for_own: TakesLockOfRetryForOwn in PLAIN, 1;
+    takes_cleanup_for_proof: TakesCleanupForProof in OVERLAPPED, 2;
+    takes_batch_rollback_for_proof: TakesBatchRollbackForProof in OVERLAPPED, 2;
 }

@@ -1,5 +1,4 @@
 //! What a call writes enters its transaction as a whole or not at all, wherever it is cut off.
-#![allow(clippy::unwrap_used, missing_docs)]
 
 use std::future::Future;
 use std::pin::pin;

@@ -1,6 +1,5 @@
 //! Events that really kill their process: the test runs itself as a child on a database directory, again and again as a
 //! supervisor does, until the child ends by itself.
-#![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -70,7 +69,7 @@ async fn supervise(kind: &str, killers: usize) -> (u32, Vec<String>) {
 /// Whether it ended by itself.
 fn run_child(directory: &Path, kind: &str) -> bool {
     let status = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "child_process", "--nocapture", "--test-threads=1"])
+        .args(["--exact", "killers::child_process", "--nocapture", "--test-threads=1"])
         .env(DIRECTORY, directory)
         .env(KIND, kind)
         .stdout(Stdio::null())

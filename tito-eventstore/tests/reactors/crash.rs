@@ -2,7 +2,6 @@
 //!
 //! The test runs itself as a child process on a database directory, kills it with SIGKILL, opens the directory and checks
 //! what is there.
-#![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -69,7 +68,7 @@ fn child_process() {
 
 fn run_and_kill(directory: &Path, microseconds: u64) {
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "child_process", "--nocapture", "--test-threads=1"])
+        .args(["--exact", "crash::child_process", "--nocapture", "--test-threads=1"])
         .env(DIRECTORY, directory)
         .stdout(Stdio::piped())
         .spawn()

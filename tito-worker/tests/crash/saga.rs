@@ -1,6 +1,5 @@
 //! A saga of five steps, whose process is killed with SIGKILL at every one of them: the test runs itself as a child on a
 //! database directory, and kills it where it says that it stands.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, missing_docs)]
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
@@ -150,7 +149,7 @@ async fn bookings(db: &Database) -> Vec<(String, String)> {
 
 fn child(directory: &Path, stop_at: &str) -> Child {
     Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "child_process", "--nocapture", "--test-threads=1"])
+        .args(["--exact", "saga::child_process", "--nocapture", "--test-threads=1"])
         .env(DIRECTORY, directory)
         .env(STOP_AT, stop_at)
         .stdout(Stdio::piped())

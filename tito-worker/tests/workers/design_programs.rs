@@ -1,6 +1,5 @@
 //! The two programs of the design, word for word, compiled and run. Only the line that opens the database is another,
 //! and `println!` is a macro of this file's that lets the test see what is printed.
-#![allow(clippy::unwrap_used, missing_docs)]
 
 use std::sync::Mutex;
 
