@@ -36,7 +36,7 @@ async fn copying(source: &tito_core::Database, target: &Place, options: &BackupO
     let mark = Mark::new("copy", identity.id, 0);
     let on_progress = options.on_progress.clone();
     let mut filler = Filler::begin(target, mark, snapshot.timestamp(), "copy", on_progress).await?;
-    let pace = Pace::new(source.clock(), options.bytes_per_second);
+    let mut pace = Pace::new(source, options.bytes_per_second);
     let mut pages = Pages::of(&snapshot, options.block_bytes);
     let mut bytes = 0;
     loop {

@@ -38,14 +38,15 @@ impl Default for BackupOptions {
 }
 
 impl BackupOptions {
-    /// How many bytes of keys and values are read per second at most, so that writers keep their share of the disk and
+    /// How many bytes of keys and values are read per second at most, so that others keep their share of the disk and
     /// the processor. Measured over the whole backup, from its beginning. Default 100 MiB.
     pub fn bytes_per_second(mut self, bytes: u64) -> Self {
         self.bytes_per_second = Some(bytes.max(1));
         self
     }
 
-    /// As fast as possible, which takes about one processor from others.
+    /// As fast as possible while nobody writes. As with a limit, a backup of an embedded database rests twice as long as
+    /// it works while this process commits.
     pub fn unlimited(mut self) -> Self {
         self.bytes_per_second = None;
         self

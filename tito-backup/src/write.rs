@@ -1,15 +1,17 @@
 //! Writes a backup.
 
+use std::io;
+
 use futures::future::join;
 use tito_core::database::PageSize;
-use tito_core::engine::{Direction, KeyValue};
+use tito_core::engine::{Direction, KeyValue, PackedRows};
 use tito_core::keys::KeyRange;
 use tito_core::{Database, DatabaseSnapshot, KeyText};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::error::{BackupError, Result};
-use crate::format::{Header, MOST_ENTRIES, Trailer, encode_block};
+use crate::format::{Header, MOST_ENTRIES, Trailer, around_block};
 use crate::options::{BackupOptions, Progress};
 use crate::pace::Pace;
 
@@ -47,21 +49,20 @@ where
     let (bytes, seed) = header.encode();
     output.write_all(&bytes).await.map_err(BackupError::stream(WRITING))?;
 
-    let pace = Pace::new(database.clock(), options.bytes_per_second);
+    let mut pace = Pace::new(database, options.bytes_per_second);
     let mut written = Written { trailer: Trailer::default(), sums: Xxh3::with_seed(seed) };
     let mut pages = Pages::of(&snapshot, options.block_bytes);
-    let mut page = pages.next().await?;
-    while let Some((last, _)) = page.last() {
-        let last = KeyText::from(last.as_slice());
-        let block = written.block(&page, seed);
+    let mut rows = pages.next_packed().await?;
+    while let Some(last) = rows.last_key() {
         // The next one is read while this one is written.
-        let (wrote, next) = join(output.write_all(&block), pages.next()).await;
+        let (wrote, next) = join(written.write(&mut output, &rows, seed), pages.next_packed()).await;
         wrote.map_err(BackupError::stream(WRITING))?;
-        page = next?;
+        let next = next?;
         let Trailer { entries, bytes, .. } = written.trailer;
         if let Some(tell) = &options.on_progress {
-            tell(&Progress { entries, bytes, key: last });
+            tell(&Progress { entries, bytes, key: KeyText::from(last) });
         }
+        rows = next;
         pace.wait_for(bytes).await;
     }
     // Before the trailer, which says that all of it can be relied on.
@@ -83,13 +84,20 @@ struct Written {
 }
 
 impl Written {
-    fn block(&mut self, entries: &[KeyValue], seed: u64) -> Vec<u8> {
+    /// Writes a block of these rows.
+    async fn write<W>(&mut self, output: &mut W, rows: &PackedRows, seed: u64) -> io::Result<()>
+    where
+        W: AsyncWrite + Unpin + Send,
+    {
         self.trailer.blocks += 1;
-        self.trailer.entries += entries.len() as u64;
-        self.trailer.bytes += entries.iter().map(|(key, value)| (key.len() + value.len()) as u64).sum::<u64>();
-        let (block, checksum) = encode_block(self.trailer.blocks, entries, seed);
-        self.sums.update(&checksum.to_le_bytes());
-        block
+        self.trailer.entries += rows.len() as u64;
+        self.trailer.bytes += rows.content_bytes() as u64;
+        let (head, checksum) = around_block(self.trailer.blocks, rows, seed);
+        let checksum = checksum.to_le_bytes();
+        self.sums.update(&checksum);
+        output.write_all(&head).await?;
+        output.write_all(rows.packed()).await?;
+        output.write_all(&checksum).await
     }
 }
 
@@ -112,5 +120,14 @@ impl<'a> Pages<'a> {
             self.rest = self.rest.clone().after(last);
         }
         Ok(page)
+    }
+
+    /// The next page in one buffer.
+    async fn next_packed(&mut self) -> tito_core::Result<PackedRows> {
+        let rows = self.snapshot.next_packed(self.rest.clone(), self.size).await?;
+        if let Some(last) = rows.last_key() {
+            self.rest = self.rest.clone().after(last);
+        }
+        Ok(rows)
     }
 }

@@ -6,12 +6,12 @@ mod support;
 use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use support::load::{Load, Puts, bytes_of, merged, run_tasks};
-use support::{asked_of, directory, interleaved, number, per_second, ratio, rounds, runtime, scaled, table, timed};
-use tito_backup::{BackupOptions, backup};
+use support::{asked_of, directory, interleaved, median, number, ratio, rounds, runtime, scaled, table, timed};
+use tito_backup::{BackupOptions, Progress, backup};
 use tito_core::prelude::*;
 use tokio::runtime::Runtime;
 
@@ -119,62 +119,121 @@ fn plain_read(path: &Path) -> f64 {
     megabytes(bytes, took)
 }
 
-/// Transactions a second of writers at full load: alone, and beside backups one after another.
+/// How long writers are counted alone, or beside one kind of backup, before it is another's turn: so short that a disk
+/// which is slow for a while is so for all.
+const TURN: Duration = Duration::from_millis(500);
+
+/// Turns of each in a round.
+const TURNS: usize = 10;
+
+/// Transactions a second of writers at full load, alone and beside backups one after another; and how fast these are.
 fn writers(runtime: &Runtime) {
     let directory = directory();
     let db = filled(runtime, &directory.path().join("tito"), scaled(100 << 20), 2);
-    let count = scaled(60_000);
-    let beside = |options: Option<BackupOptions>, seed: u64| {
-        let transactions = Load::new(seed, 2).transactions(count);
-        runtime.block_on(merged(&db));
-        let stops = Arc::new(AtomicBool::new(false));
-        let backups = options.map(|options| {
-            let (db, stops) = (db.clone(), stops.clone());
-            runtime.spawn(async move {
-                while !stops.load(Ordering::Relaxed) {
-                    tokio::select! {
-                        _ = backup(&db, tokio::io::sink(), &options) => {}
-                        () = stopped(&stops) => {}
-                    }
-                }
-            })
-        });
-        let took = commit(runtime, &db, transactions);
-        stops.store(true, Ordering::Relaxed);
-        if let Some(backups) = backups {
-            runtime.block_on(backups).unwrap();
+    let committed = Arc::new(AtomicU64::new(0));
+    let stops = Arc::new(AtomicBool::new(false));
+    let tasks = write_on(runtime, &db, &committed, &stops);
+    let limited = BackupOptions::default().bytes_per_second(LIMIT);
+    let contenders = [None, Some(limited), Some(BackupOptions::default()), Some(BackupOptions::default().unlimited())];
+    let mut turns = [const { Vec::new() }; 4];
+    for turn in 0..TURNS * rounds() {
+        for position in 0..contenders.len() {
+            // Nobody always comes after the same other.
+            let position = if turn % 2 == 0 { position } else { contenders.len() - 1 - position };
+            let options = contenders[position].clone();
+            turns[position].push(runtime.block_on(one_turn(&db, &committed, options)));
         }
-        per_second(count, took)
+    }
+    stops.store(true, Ordering::Relaxed);
+    for task in tasks {
+        runtime.block_on(task).unwrap();
+    }
+    let of_alone = |turns: &[Turn], alone: &[Turn]| {
+        median(turns.iter().zip(alone).map(|(turn, alone)| turn.committed / alone.committed).collect())
     };
-    let limited = || BackupOptions::default().bytes_per_second(LIMIT);
-    // Rows of their own for each.
-    let seed_of = |round: usize, contender: u64| 10 + 4 * round as u64 + contender;
-    let [alone, beside_limited, beside_full, beside_unlimited] = interleaved(
-        rounds(),
-        [
-            &mut |round| beside(None, seed_of(round, 0)),
-            &mut |round| beside(Some(limited()), seed_of(round, 1)),
-            &mut |round| beside(Some(BackupOptions::default()), seed_of(round, 2)),
-            &mut |round| beside(Some(BackupOptions::default().unlimited()), seed_of(round, 3)),
-        ],
-    );
-    let lines = [
-        vec!["alone".to_string(), number(alone), String::new()],
-        vec![
-            format!("beside a backup at {} MB a second", LIMIT >> 20),
-            number(beside_limited),
-            ratio(beside_limited / alone, ASKED_LIMITED),
-        ],
-        vec!["at 100, the default".to_string(), number(beside_full), ratio(beside_full / alone, ASKED_FULL)],
-        vec!["without a limit".to_string(), number(beside_unlimited), format!("{:.2}", beside_unlimited / alone)],
-    ];
-    table(&["64 writers, transactions of 4 puts", "a second", "of alone"], &lines);
+    let names = ["alone", "beside a backup at 10 MB a second", "at 100, the default", "without a limit"];
+    let asked = [None, Some(ASKED_LIMITED), Some(ASKED_FULL), Some(ASKED_FULL)];
+    let line = |position: usize| {
+        let turns_of: &[Turn] = &turns[position];
+        let mut line = vec![names[position].to_string()];
+        line.push(number(median(turns_of.iter().map(|turn| turn.committed).collect())));
+        match asked[position] {
+            None => line.extend([String::new(), String::new()]),
+            Some(asked) => line.extend([
+                ratio(of_alone(turns_of, &turns[0]), asked),
+                number(median(turns_of.iter().map(|turn| turn.read).collect())),
+            ]),
+        }
+        line
+    };
+    let lines = [0, 1, 2, 3].map(line);
+    table(&["64 writers, transactions of 4 puts", "a second", "of alone", "the backup's MB a second"], &lines);
     runtime.block_on(db.close());
 }
 
-async fn stopped(stops: &AtomicBool) {
-    while !stops.load(Ordering::Relaxed) {
-        tokio::time::sleep(Duration::from_millis(1)).await;
+/// What happened in a turn, a second.
+struct Turn {
+    /// Transactions.
+    committed: f64,
+    /// Megabytes by the backup.
+    read: f64,
+}
+
+/// Writers that don't end by themselves, and write the same rows again and again.
+fn write_on(
+    runtime: &Runtime,
+    db: &Database,
+    committed: &Arc<AtomicU64>,
+    stops: &Arc<AtomicBool>,
+) -> Vec<tokio::task::JoinHandle<()>> {
+    let mut load = Load::new(3, 2);
+    let writer = |_| {
+        let (db, committed, stops) = (db.clone(), committed.clone(), stops.clone());
+        let transactions = load.transactions(scaled(100_000) / TASKS);
+        runtime.spawn(async move {
+            for puts in transactions.iter().cycle() {
+                let tx = db.begin().await.unwrap();
+                for (key, value) in puts.clone() {
+                    tx.system_keys().put(key, value).await.unwrap();
+                }
+                tx.commit().await.unwrap();
+                committed.fetch_add(1, Ordering::Relaxed);
+                if stops.load(Ordering::Relaxed) {
+                    return;
+                }
+            }
+        })
+    };
+    (0..TASKS).map(writer).collect()
+}
+
+async fn one_turn(db: &Database, committed: &AtomicU64, options: Option<BackupOptions>) -> Turn {
+    let read = Arc::new(AtomicU64::new(0));
+    let backups = async {
+        let Some(options) = options else { return std::future::pending().await };
+        let options = options.on_progress(counting(read.clone()));
+        loop {
+            backup(db, tokio::io::sink(), &options).await.unwrap();
+        }
+    };
+    let (began, before) = (Instant::now(), committed.load(Ordering::Relaxed));
+    tokio::select! {
+        () = backups => {}
+        () = tokio::time::sleep(TURN) => {}
+    }
+    let (took, after) = (began.elapsed(), committed.load(Ordering::Relaxed));
+    let committed = (after - before) as f64 / took.as_secs_f64();
+    Turn { committed, read: megabytes(read.load(Ordering::Relaxed), took) }
+}
+
+/// Adds what backups that follow one another have read.
+fn counting(read: Arc<AtomicU64>) -> impl Fn(&Progress) + Send + Sync {
+    let before = AtomicU64::new(0);
+    move |progress| {
+        let before = before.swap(progress.bytes, Ordering::Relaxed);
+        // The next one begins at nothing.
+        let added = progress.bytes.checked_sub(before).unwrap_or(progress.bytes);
+        read.fetch_add(added, Ordering::Relaxed);
     }
 }
 

@@ -22,6 +22,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(50);
 pub(crate) enum Use {
     /// It is looked at.
     Read,
+    /// It is looked at, and on a cluster its workers are told so: they count only while somebody looks.
+    Look,
     /// It is changed.
     Change,
 }
@@ -86,6 +88,7 @@ impl Session {
                 return Ok(Client::new(transport, token, self.common.timeout));
             }
             Target::Cluster => {
+                let purpose = if purpose == Use::Look { Use::Change } else { purpose };
                 let database = open(self.url()?, purpose).await?;
                 self.in_process(database)?
             }
@@ -191,7 +194,7 @@ fn target_of(url: &str) -> Result<Target> {
 /// Opens a database that there has to be.
 async fn open(url: &str, purpose: Use) -> Result<Database, TitoError> {
     match purpose {
-        Use::Read => Database::open_read_only(url).await,
+        Use::Read | Use::Look => Database::open_read_only(url).await,
         Use::Change => Database::open_existing(url).await,
     }
 }

@@ -12,6 +12,7 @@ mod error;
 mod failure;
 mod health;
 mod input;
+mod kept;
 mod letters;
 mod limits;
 mod lines;

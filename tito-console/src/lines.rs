@@ -2,7 +2,8 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -19,6 +20,9 @@ use crate::failure::{Answer, Failure};
 
 /// How many bits wait for whoever is slow to take them; then the task waits.
 const WAITING: usize = 16;
+
+/// At how many heartbeats in a row a peer may have taken nothing of what waits for it.
+const STUCK: u32 = 4;
 
 /// What an answer is made of: bytes, or an error after which the connection is cut, so that nobody takes it for whole.
 pub(crate) type Bit = Result<Bytes, Failure>;
@@ -51,18 +55,6 @@ impl Lines {
     pub(crate) fn bits(&self) -> &mpsc::Sender<Bit> {
         &self.0
     }
-
-    /// Says nothing, in an empty line, again and again: so that a peer that has gone without a word is found out where there
-    /// is nothing else to say, and does not keep its place for ever.
-    async fn beat(&self, every: Heartbeat) {
-        let clock = every.database.clock();
-        let millis = u64::try_from(every.interval.as_millis()).unwrap_or(u64::MAX).max(1);
-        loop {
-            clock.wait_until_monotonic(clock.monotonic_millis().saturating_add(millis)).await;
-            // Whoever is behind has more to read as it is.
-            let _ = self.0.try_send(Ok(Bytes::from_static(b"\n")));
-        }
-    }
 }
 
 /// How often an empty line says that a quiet answer goes on, by the database's clock.
@@ -87,10 +79,47 @@ fn line(value: &impl Serialize) -> Option<Bytes> {
     }
 }
 
+/// What an answer and its task know of each other.
+struct Shared {
+    /// How many bits the peer's connection has taken.
+    taken: AtomicU64,
+    /// Whether what was not taken yet is lost.
+    is_cut: AtomicBool,
+    place: Mutex<Option<OwnedSemaphorePermit>>,
+}
+
+impl Shared {
+    fn give_place_back(&self) {
+        drop(self.place.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+
+    /// Ends when the peer has taken nothing for long of what waits for it: it has gone without a word, or hangs. What is
+    /// `said` to it meanwhile is nothing, in an empty line, so that it is found out too where there is nothing else to say.
+    async fn stuck(&self, bits: mpsc::WeakSender<Bit>, every: Heartbeat, said: Option<&'static [u8]>) {
+        let clock = every.database.clock();
+        let millis = u64::try_from(every.interval.as_millis()).unwrap_or(u64::MAX).max(1);
+        let (mut taken, mut stuck) = (self.taken.load(Ordering::Relaxed), 0);
+        while stuck < STUCK {
+            clock.wait_until_monotonic(clock.monotonic_millis().saturating_add(millis)).await;
+            // Whoever is behind has more to read as it is. Where the task has ended, the end is still to be taken.
+            let is_behind = match (bits.upgrade(), said) {
+                (Some(bits), Some(said)) => bits.try_send(Ok(Bytes::from_static(said))).is_err(),
+                (Some(bits), None) => bits.capacity() == 0,
+                (None, _) => true,
+            };
+            let before = std::mem::replace(&mut taken, self.taken.load(Ordering::Relaxed));
+            stuck = if is_behind && taken == before { stuck + 1 } else { 0 };
+        }
+        tracing::info!("an answer is cut off, as its peer takes nothing of it");
+        self.is_cut.store(true, Ordering::Relaxed);
+        self.give_place_back();
+    }
+}
+
 struct Answering {
     bits: mpsc::Receiver<Bit>,
+    shared: Arc<Shared>,
     task: JoinHandle<()>,
-    _permit: OwnedSemaphorePermit,
 }
 
 impl Stream for Answering {
@@ -98,13 +127,21 @@ impl Stream for Answering {
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let cut = |failure: Failure| std::io::Error::other(failure.problem().message.clone());
-        self.bits.poll_recv(context).map(|bit| bit.map(|bit| bit.map_err(cut)))
+        let bit = std::task::ready!(self.bits.poll_recv(context));
+        if bit.is_some() {
+            self.shared.taken.fetch_add(1, Ordering::Relaxed);
+        } else if self.shared.is_cut.swap(false, Ordering::Relaxed) {
+            let cut = std::io::Error::new(std::io::ErrorKind::TimedOut, "nothing was taken of the answer for too long");
+            return Poll::Ready(Some(Err(cut)));
+        }
+        Poll::Ready(bit.map(|bit| bit.map_err(cut)))
     }
 }
 
 impl Drop for Answering {
     fn drop(&mut self) {
         self.task.abort();
+        self.shared.give_place_back();
     }
 }
 
@@ -123,20 +160,21 @@ pub(crate) fn stream<F>(
 where
     F: Future<Output = ()> + Send + 'static,
 {
-    bits(place, NDJSON, |lines| {
-        let (beating, running) = (lines.clone(), run(lines));
-        async move {
-            tokio::select! {
-                () = running => {}
-                () = beating.beat(heartbeat) => {}
-            }
-        }
-    })
+    answer(place, heartbeat, Some(b"\n"), NDJSON, run)
 }
 
-/// As [`stream`], of a media type of its own, and without heartbeats.
-pub(crate) fn bits<F>(
+/// As [`stream`], of bytes, among which there can be no empty lines.
+pub(crate) fn bits<F>(place: OwnedSemaphorePermit, heartbeat: Heartbeat, run: impl FnOnce(Lines) -> F) -> Response<Body>
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    answer(place, heartbeat, None, "application/octet-stream", run)
+}
+
+fn answer<F>(
     place: OwnedSemaphorePermit,
+    heartbeat: Heartbeat,
+    said: Option<&'static [u8]>,
     media_type: &'static str,
     run: impl FnOnce(Lines) -> F,
 ) -> Response<Body>
@@ -144,8 +182,18 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     let (sender, bits) = mpsc::channel(WAITING);
-    let task = tokio::spawn(run(Lines(sender)));
-    let mut response = Response::new(Body::from_stream(Answering { bits, task, _permit: place }));
+    let (taken, is_cut) = (AtomicU64::new(0), AtomicBool::new(false));
+    let shared = Arc::new(Shared { taken, is_cut, place: Mutex::new(Some(place)) });
+    let (watched, weak) = (shared.clone(), sender.downgrade());
+    let running = run(Lines(sender));
+    let task = tokio::spawn(async move {
+        let mut stuck = std::pin::pin!(watched.stuck(weak, heartbeat, said));
+        tokio::select! {
+            () = running => stuck.await,
+            () = &mut stuck => {}
+        }
+    });
+    let mut response = Response::new(Body::from_stream(Answering { bits, shared, task }));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

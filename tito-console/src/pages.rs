@@ -48,6 +48,16 @@ impl Filling {
         Ok(())
     }
 
+    /// The page ends here, with less than it could have, and the next one goes on at `place`.
+    pub(crate) fn end_at(&mut self, place: String) {
+        self.page.next = Some(place);
+    }
+
+    /// How many items it has room for, and no more than are read at once.
+    pub(crate) fn step(&self) -> usize {
+        (self.limit - self.page.items.len()).min(STEP)
+    }
+
     pub(crate) fn page(self) -> Written {
         self.page
     }
@@ -69,6 +79,12 @@ pub(crate) fn of<T: Serialize>(
     Ok(filling.page())
 }
 
+/// After which place of a listing a page begins.
+pub(crate) fn place<K: FromStr>(query: &PageQuery) -> Answer<Option<K>> {
+    let no_place = |text: &str| Failure::invalid(format!("{text:?} is no `next` of this listing"));
+    query.after.as_deref().map(|text| text.parse().map_err(|_| no_place(text))).transpose()
+}
+
 /// A page of a listing that is there as a whole, by what its items are ordered by.
 pub(crate) fn by<T: Serialize, K: Ord + FromStr + ToString>(
     mut all: Vec<T>,
@@ -76,11 +92,7 @@ pub(crate) fn by<T: Serialize, K: Ord + FromStr + ToString>(
     order: impl Fn(&T) -> K,
 ) -> Answer<Written> {
     let limit = input::limit(query.limit)?;
-    let after = query
-        .after
-        .as_deref()
-        .map(|text| text.parse::<K>().map_err(|_| Failure::invalid(format!("{text:?} is no `next` of this listing"))));
-    let after = after.transpose()?;
+    let after = place::<K>(query)?;
     all.sort_by_cached_key(&order);
     let rest = all.into_iter().filter(|item| after.as_ref().is_none_or(|after| order(item) > *after));
     of(rest, limit, |item| order(item).to_string())
@@ -95,7 +107,7 @@ pub(crate) async fn in_steps<T: Serialize, P: Clone, F: Future<Output = Answer<V
 ) -> Answer<Written> {
     let mut filling = Filling::new(limit);
     while !filling.is_full() {
-        let step = (limit - filling.page.items.len()).min(STEP);
+        let step = filling.step();
         let found = read(step, after.clone()).await?;
         let is_last = found.len() < step;
         for (place, item) in found {

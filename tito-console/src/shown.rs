@@ -264,6 +264,9 @@ pub(crate) fn topic(name: String, topic: &tito_core::event::Topic) -> api::Topic
         is_paused_by_restore: topic.paused_by_restore,
         groups_only: topic.groups_only,
         history_seconds: topic.history_seconds,
+        history_events: topic.history_events,
+        dead_letter_seconds: topic.dead_letter_seconds,
+        dead_letter_events: topic.dead_letter_events,
         revision: topic.revision,
         name,
     }
@@ -285,6 +288,7 @@ pub(crate) fn stats(stats: tito_worker::QueueStats, backlog: tito_worker::Backlo
             at_least: backlog.at_least,
             oldest_due_seconds: backlog.oldest_due.map(|age| age.as_secs()),
             as_of: backlog.as_of.timestamp(),
+            by_owners: backlog.by_owners,
         },
         total: counts(stats.total),
         partitions: stats.partitions.into_iter().map(partition).collect(),

@@ -103,6 +103,7 @@ spawnables! { core:
     scan = any::<DatabaseSnapshot>().scan(any::<KeyRange>(), 1);
     scan_reverse = any::<DatabaseSnapshot>().scan_reverse(any::<KeyRange>(), 1);
     next_page = any::<DatabaseSnapshot>().next_page(any(), any(), any());
+    next_packed = any::<DatabaseSnapshot>().next_packed(any(), any());
     release = any::<DatabaseSnapshot>().release();
     timestamp = any::<Database>().timestamp();
     now = any::<Database>().now();
@@ -240,6 +241,8 @@ spawnables! { worker:
     sweep_once = any::<TitoQueue>().sweep_once(&any::<Text>());
     members = any::<TitoQueue>().members(&any::<Text>());
     leases = any::<TitoQueue>().leases(&any::<Text>());
+    page_of_members = any::<TitoQueue>().page_of_members(&any::<Text>(), 1, any());
+    page_of_leases = any::<TitoQueue>().page_of_leases(&any::<Text>(), 1, any());
     record_progress = any::<TitoQueue>().record_progress(&any(), &any::<Text>());
     create_topic = any::<TitoQueue>().create_topic(&any::<Text>(), 1);
     publish = any::<TitoQueue>().publish(any(), &any());
@@ -252,6 +255,7 @@ spawnables! { worker:
         any(),
     );
     erase_owner = any::<TitoQueue>().erase_owner(&any::<Text>());
+    count_owned = any::<TitoQueue>().count_owned(&any::<Text>());
     step = any::<Erasure>().step();
     owned_by = any::<TitoQueue>().owned_by(&any::<Text>(), 1, Some(&any()));
     search_owner = any::<TitoQueue>().search_owner(&any::<Text>());
@@ -259,6 +263,8 @@ spawnables! { worker:
     sweep_owned = any::<TitoQueue>().sweep_owned();
     put_schedule = any::<TitoQueue>().put_schedule(any::<Schedule>());
     schedules = any::<TitoQueue>().schedules();
+    page_of_schedules = any::<TitoQueue>().page_of_schedules(1, Some(&any::<Text>()));
+    has_schedule = any::<TitoQueue>().has_schedule(&any::<Text>());
     pause_schedule = any::<TitoQueue>().pause_schedule(&any::<Text>());
     resume_schedule = any::<TitoQueue>().resume_schedule(&any::<Text>());
     remove_schedule = any::<TitoQueue>().remove_schedule(&any::<Text>());
@@ -275,6 +281,7 @@ spawnables! { worker:
     clear_schedule_override = any::<TitoQueue>().clear_schedule_override(&any::<Text>());
     fire_now = any::<TitoQueue>().fire_now(&any::<Text>());
     start = any::<Operations>().start(any());
+    rehearse = any::<Operations>().rehearse(&any());
     list = any::<Operations>().list(1, any());
     get = any::<Operations>().get(any());
     stop = any::<Operations>().stop(any());
@@ -290,6 +297,7 @@ spawnables! { worker:
     drain = any::<Worker>().drain();
     run_operation = any::<Worker>().run_operation(any());
     workers = any::<TitoQueue>().workers();
+    page_of_workers = any::<TitoQueue>().page_of_workers(1, any());
     serving = any::<TitoQueue>().serving(&any::<Text>());
     in_hand = any::<TitoQueue>().in_hand(&any::<Text>(), any());
     fleets = any::<TitoQueue>().fleets();

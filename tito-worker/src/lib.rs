@@ -144,7 +144,7 @@ pub use job::{IntoTopic, JobTopic, TitoJob, Untyped};
 pub use membership::{LeaseInfo, MemberInfo};
 pub use operation::{
     EventFilter, NamedStep, Operation, OperationInfo, OperationState, OperationTask, Operations, Operator,
-    RebuildProgress, Rebuilds, Stepped,
+    RebuildProgress, Rebuilds, Rehearsed, Stepped,
 };
 pub use outcome::Outcome;
 pub use owner::{Erasure, OwnerCounts, OwnerSearch, Remaining};
@@ -152,7 +152,7 @@ pub use partitions::PartitionConfig;
 pub use policy::{Exhausted, LimitedBy, Order, RateLimit, RetryPolicy, Subscription};
 pub use publish::Publish;
 pub use queue::TitoQueue;
-pub use registration::{FleetInfo, InHand, RunningHandler, WorkerInfo};
+pub use registration::{FleetInfo, InHand, RunningHandler, WorkerInfo, WorkerPage, WorkerPlace};
 pub use run_worker::run_worker;
 pub use schedule::{Missed, Recurrence, Schedule, ScheduleInfo, ScheduleOverride};
 #[cfg(feature = "derive")]

@@ -1,10 +1,16 @@
 //! The queue: an engine, seen as topics of events.
 
+use tito_core::database::{PageSize, Walk};
+use tito_core::engine::KeyValue;
 use tito_core::event::{EventReference, OutboxEvent, Topic, on_publish, write_event};
-use tito_core::{Database, Result, Transaction};
+use tito_core::keys::KeyRange;
+use tito_core::{Database, Now, Result, Transaction};
 
 use crate::activity::keep_written;
 use crate::publish::{Due, Publish};
+
+/// How many rows are read at once.
+const PAGE: usize = 1_000;
 
 /// The topics of a database. Costs nothing to create.
 #[derive(Clone, Debug)]
@@ -49,5 +55,22 @@ impl TitoQueue {
             Some(cause) => cause.scope(write_event(tx, event)).await,
             None => write_event(tx, event).await,
         }
+    }
+
+    /// What the first rows of a range are, up to so many; a row that is nothing is passed over. Reads no row more than
+    /// it has to.
+    pub(crate) async fn first_of<T: Send>(
+        &self,
+        range: KeyRange,
+        limit: usize,
+        read: impl Fn(&KeyValue, Now) -> Option<T> + Send + Sync,
+    ) -> Result<Vec<T>> {
+        let (mut walk, mut found) = (Walk::over(range), Vec::new());
+        while found.len() < limit {
+            walk = walk.in_pages(PageSize::entries((limit - found.len()).min(PAGE)));
+            let Some((page, now)) = walk.next(&self.engine).await? else { break };
+            found.extend(page.iter().filter_map(|row| read(row, now)));
+        }
+        Ok(found)
     }
 }

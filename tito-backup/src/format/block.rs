@@ -1,7 +1,7 @@
 //! A block: some entries, in the order of their keys.
 
-use tito_core::engine::KeyValue;
-use xxhash_rust::xxh3::xxh3_64_with_seed;
+use tito_core::engine::{KeyValue, PackedRows};
+use xxhash_rust::xxh3::{Xxh3, xxh3_64_with_seed};
 
 use super::{u32_at, u64_at};
 
@@ -57,21 +57,13 @@ impl BlockHead {
     }
 }
 
-/// A block with its checksum, and that.
-pub(crate) fn encode_block(number: u64, entries: &[KeyValue], seed: u64) -> (Vec<u8>, u64) {
-    let length: usize = entries.iter().map(|(key, value)| 8 + key.len() + value.len()).sum();
-    let head = BlockHead { number, entries: entries.len() as u32, length: length as u32 };
-    let mut block = head.encode(seed);
-    block.reserve_exact(length + 8);
-    for (key, value) in entries {
-        block.extend_from_slice(&(key.len() as u32).to_le_bytes());
-        block.extend_from_slice(&(value.len() as u32).to_le_bytes());
-        block.extend_from_slice(key);
-        block.extend_from_slice(value);
-    }
-    let checksum = xxh3_64_with_seed(&block, seed);
-    block.extend_from_slice(&checksum.to_le_bytes());
-    (block, checksum)
+/// What stands before and behind the packed rows of a block: its head, and the checksum of both.
+pub(crate) fn around_block(number: u64, rows: &PackedRows, seed: u64) -> (Vec<u8>, u64) {
+    let head = BlockHead { number, entries: rows.len() as u32, length: rows.packed().len() as u32 }.encode(seed);
+    let mut sum = Xxh3::with_seed(seed);
+    sum.update(&head);
+    sum.update(rows.packed());
+    (head, sum.digest())
 }
 
 /// The entries of a block, if they are what its head says.

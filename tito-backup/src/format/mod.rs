@@ -7,7 +7,7 @@ mod block;
 mod header;
 mod trailer;
 
-pub(crate) use block::{BLOCK, BlockHead, HEAD_BYTES, MOST_BYTES, MOST_ENTRIES, encode_block, entries_of};
+pub(crate) use block::{BLOCK, BlockHead, HEAD_BYTES, MOST_BYTES, MOST_ENTRIES, around_block, entries_of};
 pub use header::Header;
 pub(crate) use header::{FORMAT, MAGIC, MOST_HEADER_BYTES};
 pub(crate) use trailer::{TRAILER, TRAILER_BYTES, Trailer};

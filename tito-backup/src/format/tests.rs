@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use serde_json::Value;
+use tito_core::engine::{KeyValue, PackedRows};
 
 use super::*;
 
@@ -21,6 +22,12 @@ fn bytes_of(value: &Value) -> Vec<u8> {
     value.as_str().unwrap().as_bytes().to_vec()
 }
 
+fn block_of(number: u64, rows: &[KeyValue], seed: u64) -> (Vec<u8>, u64) {
+    let rows: PackedRows = rows.iter().cloned().collect();
+    let (head, checksum) = around_block(number, &rows, seed);
+    ([&head[..], rows.packed(), &checksum.to_le_bytes()].concat(), checksum)
+}
+
 /// The bytes that a vector is about; each piece is read as what was written, too.
 fn encoded(kind: &str, input: &str) -> Vec<u8> {
     let arguments: Value = serde_json::from_str(input).unwrap();
@@ -36,7 +43,7 @@ fn encoded(kind: &str, input: &str) -> Vec<u8> {
             let rows = arguments[2].as_array().unwrap();
             let rows: Vec<_> = rows.iter().map(|row| (bytes_of(&row[0]), bytes_of(&row[1]))).collect();
             let seed = number(&arguments[0]);
-            let (bytes, checksum) = encode_block(number(&arguments[1]), &rows, seed);
+            let (bytes, checksum) = block_of(number(&arguments[1]), &rows, seed);
             let head = BlockHead::decode(&bytes[..HEAD_BYTES], seed).unwrap();
             assert_eq!((head.number, head.entries as usize), (number(&arguments[1]), rows.len()));
             let content = &bytes[HEAD_BYTES..bytes.len() - CHECKSUM_BYTES];
@@ -76,7 +83,7 @@ fn the_bytes_are_those_of_the_page_of_the_format() {
 #[test]
 fn rows_that_are_not_what_the_head_says_are_none() {
     let rows = vec![(b"a".to_vec(), b"1".to_vec()), (b"b".to_vec(), vec![7; 40])];
-    let (bytes, _) = encode_block(1, &rows, 5);
+    let (bytes, _) = block_of(1, &rows, 5);
     let content = &bytes[HEAD_BYTES..bytes.len() - CHECKSUM_BYTES];
     for count in [0, 1, 3, u32::MAX] {
         assert_eq!(entries_of(content, count), None, "{count}");

@@ -64,7 +64,8 @@ pub struct VerifyOptions {
 }
 
 impl VerifyOptions {
-    /// How many bytes of keys and values are read per second at most. Default: no limit.
+    /// How many bytes of keys and values are read per second at most. Default: no limit. As a backup does, it rests while
+    /// this process commits.
     pub fn bytes_per_second(mut self, bytes: u64) -> Self {
         self.bytes_per_second = Some(bytes.max(1));
         self
@@ -113,6 +114,8 @@ pub struct Verified {
     pub total: u64,
     /// How many of them were repaired.
     pub repaired: u64,
+    /// How many of them a rule says how to repair, whether that was asked for or not.
+    pub repairable: u64,
     /// Rows of kinds that this version does not know, and did not check.
     pub unknown: u64,
     /// What the complete check of each model has found, by its table.
@@ -186,7 +189,7 @@ impl Finding {
 /// Those of the database. A wrong row is not an error.
 pub async fn verify(database: &Database, options: &VerifyOptions) -> Result<Verified> {
     let snapshot = database.snapshot().await?;
-    let pace = Pace::new(database.clock(), options.bytes_per_second);
+    let mut pace = Pace::new(database, options.bytes_per_second);
     let mut verified = Verified::default();
     let mut known = Known::read(&snapshot).await?;
     let mut pages = Pages::of(&snapshot, PAGE_BYTES);
@@ -215,7 +218,7 @@ pub async fn verify(database: &Database, options: &VerifyOptions) -> Result<Veri
     drop(pages);
     let findings = known.ends_of_stores();
     tell(database, options, &mut verified, findings).await?;
-    stores::check(database, &snapshot, options, &pace, &mut verified).await?;
+    stores::check(database, &snapshot, options, &mut pace, &mut verified).await?;
     let with_types = |name: &str| verified.stores.iter().any(|report| report.store == name && report.are_types_checked);
     let names = known.stores.values().map(|store| &store.name);
     verified.stores_without_types = names.filter(|name| !with_types(name)).cloned().collect();
@@ -235,6 +238,7 @@ async fn tell(
     findings: Vec<Finding>,
 ) -> Result<()> {
     for Finding { key, wrong, mend } in findings {
+        verified.repairable += u64::from(mend.is_some());
         let is_repaired = match mend.filter(|_| options.repairs) {
             Some(mend) => mend.apply(database, &key).await?,
             None => false,

@@ -15,7 +15,7 @@ pub(super) async fn check(
     database: &Database,
     snapshot: &DatabaseSnapshot,
     options: &VerifyOptions,
-    pace: &Pace,
+    pace: &mut Pace,
     verified: &mut Verified,
 ) -> Result<()> {
     // Read beside what was counted, and paced with it.

@@ -10,6 +10,7 @@ mod damaged;
 mod killed;
 mod load;
 mod mending;
+mod resting;
 mod restoring;
 mod slowly;
 mod support;

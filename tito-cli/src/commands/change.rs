@@ -28,6 +28,16 @@ impl Rehearsal {
 pub(crate) trait Counted {
     fn count(&self) -> u64;
     fn is_at_least(&self) -> bool;
+
+    /// Whether somebody has to say yes to it.
+    fn is_to_be_confirmed(&self) -> bool {
+        true
+    }
+
+    /// Of what kinds it is, if it is of several.
+    fn kinds(&self) -> Vec<(&'static str, u64)> {
+        Vec::new()
+    }
 }
 
 impl Counted for Affected {
@@ -57,31 +67,44 @@ pub(crate) fn number_of(counted: &impl Counted, things: &str) -> String {
     if counted.is_at_least() { format!("at least {count} {things}") } else { format!("{count} {things}") }
 }
 
-/// Makes a change that can't be taken back: says how much it affects, asks, and then makes it. `None` if it was a rehearsal,
-/// which was said then.
+/// Makes a change that can't be taken back, as every command does that destroys something: says how much it affects, asks,
+/// and then makes it. `None` if it was a rehearsal, which was said then.
 pub(crate) async fn destroy<T: DeserializeOwned>(
     session: &mut Session,
     call: Call,
     rehearsal: Rehearsal,
     what: &str,
 ) -> Result<Option<Answer<T>>> {
+    destroy_counted::<Affecting, T>(session, call, rehearsal, what).await
+}
+
+/// As [`destroy`], where a rehearsal answers in a way of its own.
+pub(crate) async fn destroy_counted<C: Counted + DeserializeOwned, T: DeserializeOwned>(
+    session: &mut Session,
+    call: Call,
+    rehearsal: Rehearsal,
+    what: &str,
+) -> Result<Option<Answer<T>>> {
     if rehearsal.dry_run || !session.is_confirmed() {
-        let counted: Answer<Affecting> = count(session, &call).await?;
+        let counted: Answer<C> = count(session, &call).await?;
         let text = number_of(&counted.value, what);
         if rehearsal.dry_run {
-            session
-                .output
-                .answer(&counted.raw, |output| output.line(format!("{text} would be affected; nothing was done")))?;
+            session.output.answer(&counted.raw, |output| {
+                output.fields(counted.value.kinds().into_iter().map(|(name, number)| (name, number.to_string())))?;
+                output.line(format!("would be affected: {text}; nothing was done"))
+            })?;
             return Ok(None);
         }
-        confirm_count(session, &text).await?;
+        if counted.value.is_to_be_confirmed() {
+            confirm_count(session, &text).await?;
+        }
     }
     let client = session.client(Use::Change).await?;
     client.get(&session.change(call)).await.map(Some)
 }
 
 /// What a change would affect. A directory is not kept from its application while somebody thinks about that.
-pub(crate) async fn count<T: DeserializeOwned>(session: &mut Session, call: &Call) -> Result<Answer<T>> {
+async fn count<T: DeserializeOwned>(session: &mut Session, call: &Call) -> Result<Answer<T>> {
     let client = session.client(Use::Read).await?;
     let counted = client.get(&call.clone().rehearsed()).await?;
     drop(client);

@@ -75,7 +75,7 @@ impl Groups {
             Self::Remove(Remove { topic, group, rehearsal }) => {
                 let call = api::delete(["topics", &topic, "groups", &group]);
                 let name = format!("{}@{}", visible(&topic), visible(&group));
-                let what = format!("event(s) of {name}, which is removed with them");
+                let what = format!("event(s) of {name}, pending, dead and done, with which it is removed");
                 let Some(answer) = destroy::<Topic>(session, call, rehearsal, &what).await? else {
                     return Ok(());
                 };

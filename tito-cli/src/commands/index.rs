@@ -4,12 +4,11 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 use tito_console::api::{Affected, NewOperation, Operation, Rate, Table as ModelTable};
 
-use super::change::{Rehearsal, make};
+use super::change::{Rehearsal, destroy};
 use super::limit::parse_rate;
 use super::paging::Paging;
 use crate::api;
 use crate::client::Answer;
-use crate::confirm::confirm;
 use crate::failure::Result;
 use crate::output::{Table, visible};
 use crate::session::{Session, Use};
@@ -21,7 +20,7 @@ pub(crate) enum Index {
     List(Paging),
     /// Begins an operation that makes an index whole; workers whose application has registered the model do it
     Reindex(Reindex),
-    /// Deletes an index that no program has any more: its entries, and that the table has it
+    /// Deletes an index that no program has any more, with its entries
     Drop(Drop),
 }
 
@@ -78,15 +77,11 @@ impl Drop {
     async fn run(self, session: &mut Session) -> Result<()> {
         let (table, index) = (visible(&self.table), visible(&self.index));
         let call = api::delete(["tables", &self.table, "indexes", &self.index]);
-        if self.rehearsal.dry_run {
-            let client = session.client(self.rehearsal.purpose()).await?;
-            let answer: Answer<Affected> = client.get(&call.rehearsed()).await?;
-            let told = format!("the index {index} of {table} would be deleted; nothing was done");
-            return session.output.answer(&answer.raw, |output| output.line(told));
-        }
-        confirm(session, format!("This deletes the index {index} of {table}. Go on"), "--yes does").await?;
-        let client = session.client(Use::Change).await?;
-        make(session, &client, call, format!("the index {index} of {table} is deleted")).await
+        let what = format!("row(s) of the index {index} of {table}, which is deleted");
+        let Some(answer) = destroy::<Affected>(session, call, self.rehearsal, &what).await? else {
+            return Ok(());
+        };
+        session.output.answer(&answer.raw, |output| output.line(format!("the index {index} of {table} is deleted")))
     }
 }
 

@@ -54,6 +54,8 @@ impl Members {
 
 fn members_table(members: &[Member]) -> Table {
     let mut table = Table::new(["MEMBER", "NAME", "STATE", "STARTED", "HEARTBEAT", "#IN FLIGHT", "QUEUES"]);
+    let mut members: Vec<_> = members.iter().collect();
+    members.sort_by_key(|member| (member.started_millis, member.id));
     for member in members {
         let state = match (member.is_live, member.queues.is_empty()) {
             (false, _) => "dead",

@@ -16,6 +16,7 @@ mod events;
 mod files;
 mod groups;
 mod index;
+mod keep;
 mod limit;
 mod members;
 mod migrate;
@@ -27,6 +28,7 @@ mod reactors;
 mod schedules;
 mod shell;
 mod shown;
+mod stats;
 mod stores;
 mod tables;
 mod task;
@@ -45,8 +47,8 @@ use crate::session::Session;
 pub(crate) enum Command {
     /// Lists the topics, or shows one
     Topics(topics::Topics),
-    /// Counts what is in queues
-    Stats(queues::Stats),
+    /// Counts what is in queues; + after a number says that there may be more
+    Stats(stats::Stats),
     /// Events: list, show, find, explain, of, caused, publish, cancel, reschedule, run
     #[command(subcommand)]
     Events(events::Events),
@@ -71,6 +73,7 @@ pub(crate) enum Command {
     /// Changes the number of a topic's partitions
     Resize(topics::Resize),
     Limit(limit::Limit),
+    Keep(keep::Keep),
     /// Pauses a queue: its workers hand out nothing
     Pause(queues::Pause),
     /// Resumes a paused queue, or everything that a restore has paused
@@ -125,6 +128,7 @@ impl Command {
             Self::Workers(command) => command.run(session).await,
             Self::Retire(command) => command.run(session).await,
             Self::Limit(command) => command.run(session).await,
+            Self::Keep(command) => command.run(session).await,
             Self::Leases(command) => command.run(session).await,
             Self::Groups(command) => command.run(session).await,
             Self::Resize(command) => command.run(session).await,

@@ -7,13 +7,13 @@ use serde_json::Value;
 use tito_console::api::{Affected, NewOperation, Operation, Rate};
 use uuid::Uuid;
 
+use super::change::destroy;
 use super::limit::parse_rate;
 use super::paging::Paging;
 use super::shown::when;
 use super::task::Task;
 use crate::api;
 use crate::client::Answer;
-use crate::confirm::confirm;
 use crate::failure::{Failure, Kind, Result};
 use crate::output::{Output, Table, parse_duration, visible};
 use crate::session::{Session, Use};
@@ -93,12 +93,17 @@ async fn look(session: &mut Session, operation: Uuid) -> Result<Answer<Operation
 impl Start {
     async fn run(self, session: &mut Session) -> Result<()> {
         let body = NewOperation { task: self.task.json()?, rate: self.rate };
-        if let Some(deleted) = self.task.deletes() {
-            confirm(session, format!("This deletes {deleted}. Go on"), "--yes does").await?;
-        }
-        let client = session.client(Use::Change).await?;
         let call = api::post(["operations"]).json(&body)?;
-        let answer: Answer<Operation> = client.get(&session.change(call)).await?;
+        let answer: Answer<Operation> = match self.task.affects() {
+            Some((what, rehearsal)) if self.task.destroys() || rehearsal.dry_run => {
+                let Some(answer) = destroy(session, call, rehearsal, &what).await? else { return Ok(()) };
+                answer
+            }
+            _ => {
+                let client = session.client(Use::Change).await?;
+                client.get(&session.change(call)).await?
+            }
+        };
         session.output.answer(&answer.raw, |output| {
             let Operation { id, at_least, .. } = &answer.value;
             output.line(format!("{id} is begun: {}, of at least {at_least}", visible(&what(&answer.value))))

@@ -3,12 +3,11 @@
 use clap::Args;
 use tito_console::api::OwnerCounts;
 
-use super::change::{Rehearsal, confirm_count, count};
+use super::change::{Counted, Rehearsal, destroy_counted, number_of};
 use super::paging::Paging;
 use crate::api;
-use crate::client::Answer;
 use crate::failure::Result;
-use crate::output::{Output, Table, visible};
+use crate::output::{Table, visible};
 use crate::session::{Session, Use};
 
 /// Lists the keys of everything that belongs to an owner.
@@ -45,43 +44,35 @@ pub(crate) struct Erase {
 impl Erase {
     pub(crate) async fn run(self, session: &mut Session) -> Result<()> {
         let call = api::post(["owners", &self.owner, "erase"]);
-        if self.rehearsal.dry_run || !session.is_confirmed() {
-            let counted: Answer<OwnerCounts> = count(session, &call).await?;
-            if self.rehearsal.dry_run {
-                return session.output.answer(&counted.raw, |output| {
-                    tell(output, &counted.value)?;
-                    output.line("would be erased; nothing was done")
-                });
-            }
-            let what = format!("{} rows that belong to {}", sum(&counted.value), visible(&self.owner));
-            confirm_count(session, &what).await?;
-        }
-        let client = session.client(Use::Change).await?;
-        let erased: Answer<OwnerCounts> = client.get(&session.change(call)).await?;
+        let what = format!("rows that belong to {}, which are erased", visible(&self.owner));
+        let erased = destroy_counted::<OwnerCounts, OwnerCounts>(session, call, self.rehearsal, &what).await?;
+        let Some(erased) = erased else { return Ok(()) };
         session.output.answer(&erased.raw, |output| {
-            tell(output, &erased.value)?;
-            output.line(format!("{} rows erased", sum(&erased.value)))
+            output.fields(erased.value.kinds().into_iter().map(|(name, number)| (name, number.to_string())))?;
+            output.line(format!("{} erased", number_of(&erased.value, "rows")))
         })
     }
 }
 
-fn numbers(counts: &OwnerCounts) -> [(&'static str, u64); 8] {
-    [
-        ("due", counts.due),
-        ("scheduled", counts.scheduled),
-        ("retrying", counts.retrying),
-        ("malformed", counts.malformed),
-        ("dead", counts.dead),
-        ("done", counts.done),
-        ("unique", counts.unique),
-        ("schedules", counts.schedules),
-    ]
-}
+impl Counted for OwnerCounts {
+    fn count(&self) -> u64 {
+        self.kinds().iter().map(|(_, number)| number).sum()
+    }
 
-fn sum(counts: &OwnerCounts) -> u64 {
-    numbers(counts).iter().map(|(_, number)| number).sum()
-}
+    fn is_at_least(&self) -> bool {
+        self.at_least
+    }
 
-fn tell(output: &Output, counts: &OwnerCounts) -> Result<()> {
-    output.fields(numbers(counts).map(|(name, number)| (name, number.to_string())))
+    fn kinds(&self) -> Vec<(&'static str, u64)> {
+        vec![
+            ("due", self.due),
+            ("scheduled", self.scheduled),
+            ("retrying", self.retrying),
+            ("malformed", self.malformed),
+            ("dead", self.dead),
+            ("done", self.done),
+            ("unique", self.unique),
+            ("schedules", self.schedules),
+        ]
+    }
 }

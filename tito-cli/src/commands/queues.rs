@@ -1,122 +1,17 @@
-//! Queues as a whole: `tito stats`, `pause`, `resume`, `purge`, `history`, `replay`.
+//! Queues as a whole: `tito pause`, `resume`, `purge`, `history`, `replay`.
 
 use chrono::{DateTime, Utc};
 use clap::Args;
-use serde::Serialize;
-use serde_json::value::RawValue;
-use tito_console::api::{Affected, DoneEvent, QueueStats, Replayed, Topic};
+use tito_console::api::{Affected, DoneEvent, Replayed};
 
 use super::change::{Rehearsal, destroy, make, number_of};
-use super::paging::{Paging, read_whole};
+use super::paging::Paging;
 use super::shown::when;
 use crate::api;
-use crate::client::{Answer, Client};
+use crate::client::Answer;
 use crate::failure::Result;
-use crate::output::{Table, duration, parse_moment, visible};
+use crate::output::{Table, parse_moment, visible};
 use crate::session::{Session, Use};
-
-/// Of the queues named, or of all.
-#[derive(Debug, Args)]
-pub(crate) struct Stats {
-    /// The queues: TOPIC or TOPIC@GROUP; all of them if none is named
-    queues: Vec<String>,
-    /// How many events of a kind are counted in each partition
-    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    limit: Option<u32>,
-    /// Each partition by itself
-    #[arg(long)]
-    partitions: bool,
-}
-
-#[derive(Serialize)]
-struct Queues<'a> {
-    items: Vec<&'a RawValue>,
-}
-
-impl Stats {
-    pub(crate) async fn run(self, session: &mut Session) -> Result<()> {
-        let client = session.client(Use::Read).await?;
-        let queues = if self.queues.is_empty() { all_queues(&client).await? } else { self.queues };
-        let stats = count(&client, &queues, self.limit).await?;
-        let items = stats.iter().map(|stats| stats.raw.as_ref()).collect();
-        session.output.answer(&Queues { items }, |output| {
-            if self.partitions {
-                return output.table(&partitions_table(&stats), "There is no topic.");
-            }
-            output.table(&table(stats.iter().map(|stats| &stats.value)), "There is no topic.")
-        })
-    }
-}
-
-/// The names of all queues that there are: of topics, and of their groups.
-pub(crate) async fn all_queues(client: &Client) -> Result<Vec<String>> {
-    let topics = read_whole::<Topic>(client, &api::get(["topics"])).await?;
-    let queues = topics.items.into_iter().flat_map(|topic| {
-        let own = (!topic.groups_only).then_some(topic.name);
-        own.into_iter().chain(topic.groups.into_values().map(|group| group.queue))
-    });
-    Ok(queues.collect())
-}
-
-/// What is in each of these queues.
-pub(crate) async fn count(client: &Client, queues: &[String], limit: Option<u32>) -> Result<Vec<Answer<QueueStats>>> {
-    let mut stats = Vec::with_capacity(queues.len());
-    for queue in queues {
-        let call = api::get(["queues", queue, "stats"]).query_if("limit", limit);
-        stats.push(client.get::<QueueStats>(&call).await?);
-    }
-    Ok(stats)
-}
-
-pub(crate) fn table<'a>(stats: impl IntoIterator<Item = &'a QueueStats>) -> Table {
-    let mut table =
-        Table::new(["QUEUE", "STATE", "#DUE", "#SCHEDULED", "#RETRYING", "#IN FLIGHT", "#DEAD", "#DONE", "OLDEST DUE"]);
-    for queue in stats {
-        // Each of the numbers may be more, where counting ended.
-        let number = |number: u64| if queue.total.is_capped { format!("{number}+") } else { number.to_string() };
-        let state = match (queue.is_paused, queue.is_published_to) {
-            (true, _) => "paused",
-            (false, true) => "running",
-            (false, false) => "not published to",
-        };
-        let due = format!("{}{}", queue.backlog.count, if queue.backlog.at_least { "+" } else { "" });
-        let oldest = queue.backlog.oldest_due_seconds;
-        table.row([
-            queue.queue.clone(),
-            state.to_string(),
-            due,
-            number(queue.total.scheduled),
-            number(queue.total.retrying),
-            queue.in_flight.to_string(),
-            number(queue.total.dead),
-            number(queue.total.done),
-            oldest.map(|age| duration(std::time::Duration::from_secs(age))).unwrap_or_default(),
-        ]);
-    }
-    table
-}
-
-fn partitions_table(stats: &[Answer<QueueStats>]) -> Table {
-    let mut table =
-        Table::new(["QUEUE", "#PARTITION", "#DUE", "#SCHEDULED", "#RETRYING", "#MALFORMED", "#DEAD", "#DONE"]);
-    for queue in stats {
-        for partition in &queue.value.partitions {
-            let counts = partition.counts;
-            let number = |number: u64| if counts.is_capped { format!("{number}+") } else { number.to_string() };
-            table.row([
-                queue.value.queue.clone(),
-                partition.partition.to_string(),
-                number(counts.due),
-                number(counts.scheduled),
-                number(counts.retrying),
-                number(counts.malformed),
-                number(counts.dead),
-                number(counts.done),
-            ]);
-        }
-    }
-    table
-}
 
 /// Pauses a queue.
 #[derive(Debug, Args)]

@@ -4,6 +4,7 @@ use chrono::Utc;
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 
+use super::change::Rehearsal;
 use super::queues::Times;
 use crate::failure::{Failure, Result};
 use crate::output::visible;
@@ -80,6 +81,8 @@ pub(crate) struct Events {
     action: Option<String>,
     #[command(flatten)]
     times: Times,
+    #[command(flatten)]
+    rehearsal: Rehearsal,
 }
 
 #[derive(Debug, Args)]
@@ -138,20 +141,23 @@ impl Task {
         })
     }
 
-    /// What it deletes for good, if it does.
-    pub(crate) fn deletes(&self) -> Option<String> {
+    /// What it affects, where that can be counted first, and whether that is all that is wanted.
+    pub(crate) fn affects(&self) -> Option<(String, Rehearsal)> {
         let (what, events) = match self {
-            Self::PurgeDead(letters) => ("dead letters", &letters.events),
-            Self::Purge(events) => ("events", events),
-            Self::Redrive { .. }
-            | Self::Replay(_)
-            | Self::Reindex { .. }
-            | Self::Rebuild { .. }
-            | Self::Resume
-            | Self::Named { .. } => return None,
+            Self::Redrive { letters, .. } => ("dead letter(s)", &letters.events),
+            Self::PurgeDead(letters) => ("dead letter(s)", &letters.events),
+            Self::Purge(events) => ("event(s)", events),
+            Self::Replay(_) | Self::Reindex { .. } | Self::Rebuild { .. } | Self::Resume | Self::Named { .. } => {
+                return None;
+            }
         };
-        let which = if events.all { "all" } else { "the chosen" };
-        Some(format!("{which} {what} of {}", visible(&events.queue)))
+        let fate = if self.destroys() { ", which are deleted" } else { "" };
+        Some((format!("{what} of {}{fate}", visible(&events.queue)), events.rehearsal))
+    }
+
+    /// Whether it deletes something for good. What an application has named says so itself.
+    pub(crate) fn destroys(&self) -> bool {
+        matches!(self, Self::PurgeDead(_) | Self::Purge(_))
     }
 }
 

@@ -6,11 +6,11 @@ use chrono::Utc;
 use clap::Args;
 use serde_json::value::RawValue;
 
-use super::queues::{all_queues, count, table};
+use super::stats::{all_queues, count, table};
 use crate::client::Client;
 use crate::failure::Result;
 use crate::output::{moment, parse_duration};
-use crate::session::{Session, Use};
+use crate::session::{Session, Target, Use};
 
 /// Shows what is in all queues, again and again, until Ctrl-C.
 #[derive(Debug, Args)]
@@ -25,13 +25,20 @@ pub(crate) struct Top {
 
 impl Top {
     pub(crate) async fn run(self, session: &mut Session) -> Result<()> {
-        let mut shown = 0;
+        let (mut shown, mut kept) = (0, None);
         loop {
-            // The directory of a database that nobody has open is not kept from the application meanwhile.
-            let client = session.client(Use::Read).await?;
+            let client = match kept.take() {
+                Some(client) => client,
+                None => session.client(Use::Look).await?,
+            };
             show(session, &client).await?;
-            drop(client);
-            session.close_opened().await;
+            if session.target()? == Target::Cluster {
+                kept = Some(client);
+            } else {
+                drop(client);
+                // The directory of a database that nobody has open is not kept from the application meanwhile.
+                session.close_opened().await;
+            }
             shown += 1;
             if self.times.is_some_and(|times| shown >= times) {
                 return Ok(());

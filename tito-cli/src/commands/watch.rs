@@ -16,8 +16,8 @@ use crate::session::{Session, Use};
 
 /// Shows what is published and what the workers of a running application do, as it happens, until Ctrl-C.
 ///
-/// Of the process that is asked, where it says `Console::watch`. What is published is not shown where other processes publish
-/// too, as on a cluster.
+/// It is what the process does that is asked, if its application watches it (`Console::watch`). What is published is not
+/// shown if other processes publish too, as on a cluster.
 #[derive(Debug, Args)]
 pub(crate) struct Watch {
     /// Only of this queue

@@ -30,6 +30,8 @@ impl Workers {
 fn table(workers: &[Worker]) -> Table {
     let mut table =
         Table::new(["WORKER", "NAME", "VERSION", "HOST", "STATE", "STARTED", "HEARTBEAT", "#IN FLIGHT", "QUEUES"]);
+    let mut workers: Vec<_> = workers.iter().collect();
+    workers.sort_by_key(|worker| (worker.started_millis, worker.id));
     for worker in workers {
         let state = match (worker.is_live, worker.is_retiring) {
             (false, _) => "dead",

@@ -26,7 +26,7 @@ struct Column {
 
 impl Table {
     /// A table with these columns. Numbers, whose titles begin with `#`, stand at the right.
-    pub(crate) fn new<const N: usize>(titles: [&'static str; N]) -> Self {
+    pub(crate) fn new(titles: impl IntoIterator<Item = &'static str>) -> Self {
         let column = |title: &'static str| match title.strip_prefix('#') {
             Some(title) => Column { title, is_number: true },
             None => Column { title, is_number: false },
@@ -34,9 +34,10 @@ impl Table {
         Self { columns: titles.into_iter().map(column).collect(), rows: Vec::new() }
     }
 
-    pub(crate) fn row<const N: usize>(&mut self, cells: [String; N]) {
-        assert_eq!(N, self.columns.len(), "a row has a cell for each column");
-        self.rows.push(cells.iter().map(|cell| visible(cell)).collect());
+    pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
+        let cells: Vec<_> = cells.into_iter().map(|cell| visible(&cell)).collect();
+        assert_eq!(cells.len(), self.columns.len(), "a row has a cell for each column");
+        self.rows.push(cells);
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -5,12 +5,14 @@ mod support;
 
 mod closed;
 mod confirming;
+mod destroying;
 mod files;
 #[cfg(unix)]
 mod guide;
 mod hostile;
 #[cfg(unix)]
 mod interrupted;
+mod keeping;
 mod migrating;
 mod operating;
 mod pipes;

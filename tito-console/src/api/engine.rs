@@ -86,6 +86,9 @@ pub struct Verified {
     /// How many of them were put right.
     #[serde(default)]
     pub repaired: u64,
+    /// How many of them a repair would put right.
+    #[serde(default)]
+    pub repairable: u64,
     /// Rows of kinds that the server does not know.
     #[serde(default)]
     pub unknown: u64,

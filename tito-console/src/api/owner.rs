@@ -22,4 +22,7 @@ pub struct OwnerCounts {
     pub unique: u64,
     /// Schedules.
     pub schedules: u64,
+    /// Whether there may be more than were counted.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub at_least: bool,
 }

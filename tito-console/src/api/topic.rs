@@ -32,6 +32,15 @@ pub struct Topic {
     /// How many seconds events that are done are kept; 0 if they are deleted.
     #[serde(default)]
     pub history_seconds: u64,
+    /// How many of them are kept in each queue; 0 for any number.
+    #[serde(default)]
+    pub history_events: u64,
+    /// How many seconds dead letters are kept; 0 if for ever.
+    #[serde(default)]
+    pub dead_letter_seconds: u64,
+    /// How many of them are kept in each queue; 0 for any number.
+    #[serde(default)]
+    pub dead_letter_events: u64,
     /// How often it was changed.
     #[serde(default)]
     pub revision: u64,
@@ -192,6 +201,8 @@ pub struct Backlog {
     pub oldest_due_seconds: Option<u64>,
     /// When it was counted.
     pub as_of: i64,
+    /// Whether the owners of its partitions have counted it, where several processes write.
+    pub by_owners: bool,
 }
 
 /// What is in one partition of a queue.

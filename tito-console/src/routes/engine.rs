@@ -96,7 +96,7 @@ async fn take(call: Call<Destroy, PaceQuery>) -> Answer<Response> {
     let options = BackupOptions::default().bytes_per_second(pace(call.asked.bytes_per_second)?);
     let place = lines::place(call.backups())?;
     let noted = call.begin("backup", "the database").await?;
-    Ok(lines::bits(place, "application/octet-stream", |lines| async move {
+    Ok(lines::bits(place, call.heartbeat(), |lines| async move {
         let (mut reader, writer) = tokio::io::duplex(PIECE);
         let writing = async {
             let made = timely::within(&database, time, backup(&database, writer, &options)).await;
@@ -186,6 +186,7 @@ fn shown_verified(shown: Shown<'_>, verified: tito_backup::Verified) -> Verified
         differences: verified.differences.iter().map(difference).collect(),
         total: verified.total,
         repaired: verified.repaired,
+        repairable: verified.repairable,
         unknown: verified.unknown,
         is_sound,
         tables_without_model: verified.tables_without_model,

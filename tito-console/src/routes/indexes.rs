@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::response::Response;
 use axum::routing::delete;
+use tito_core::keys;
 use tito_core::model::Catalogue;
 
 use crate::api::Affected;
@@ -13,6 +14,9 @@ use crate::app::App;
 use crate::call::{Call, Destroy};
 use crate::failure::{Answer, Failure, json};
 use crate::input::{Names, Nothing, Sent};
+
+/// How many entries are read to say how many would be deleted.
+const COUNTED: usize = 900;
 
 pub(super) fn routes() -> Router<Arc<App>> {
     Router::new().route("/tables/{table}/indexes/{index}", delete(remove))
@@ -31,7 +35,13 @@ async fn remove(
         return Err(Failure::not_found(format!("table {table:?} has no index {index:?}")));
     }
     if call.is_rehearsal() {
-        return Ok(json(&Affected { affected: 1, at_least: false, dry_run: true }));
+        let range = keys::index_entries(&table, &index);
+        let entries = database.transaction(|tx| {
+            let range = range.clone();
+            async move { tx.scan(range, COUNTED).await }
+        });
+        let entries = entries.await?.len();
+        return Ok(json(&Affected { affected: entries as u64, at_least: entries == COUNTED, dry_run: true }));
     }
     let dropping = async { Ok(database.drop_index(&table, &index).await?) };
     let entries = call.change("drop_index", &format!("{table} {index}"), dropping).await?;

@@ -120,6 +120,14 @@ async fn begin(call: Call<Operate>, Sent(body): Sent<NewOperation>) -> Answer<Re
     if deletes && call.who().role < Role::Destroy {
         return Err(Failure::new(Code::Forbidden, "this operation needs the role destroy"));
     }
+    if call.is_rehearsal() {
+        return match call.queue().operations().rehearse(&task).await? {
+            Some(counted) => {
+                Ok(json(&Affected { affected: counted.events, at_least: counted.at_least, dry_run: true }))
+            }
+            None => Err(Failure::invalid("how much this would affect can't be told: ask without `dry_run`")),
+        };
+    }
     if body.rate.is_some_and(|rate| rate.events == 0 || rate.seconds == 0) {
         return Err(Failure::invalid("a rate of 0 can't be used"));
     }

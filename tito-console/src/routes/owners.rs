@@ -27,7 +27,7 @@ async fn keys(call: Call<Read>, Names(owner): Names<String>, Asked(query): Asked
 
 async fn erase(call: Call<Destroy>, Names(owner): Names<String>, Sent(Nothing {}): Sent<Nothing>) -> Answer<Response> {
     if call.is_rehearsal() {
-        return Ok(json(&counts(call.queue().search_owner(&owner).await?.found)));
+        return Ok(json(&counts(call.queue().count_owned(&owner).await?)));
     }
     // Whose it was must not live on in the audit.
     let erased = call.change("erase", "an owner", async { Ok(call.queue().erase_owner(&owner).await?) }).await?;
@@ -44,5 +44,6 @@ fn counts(counts: tito_worker::OwnerCounts) -> OwnerCounts {
         done: counts.done,
         unique: counts.unique,
         schedules: counts.schedules,
+        at_least: counts.at_least,
     }
 }

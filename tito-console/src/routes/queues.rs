@@ -8,6 +8,7 @@ use axum::routing::{get, post, put};
 use chrono::{DateTime, Utc};
 use tito_core::KeyText;
 use tito_core::event::{QueueLimits, Rate};
+use tito_worker::Counts;
 
 use crate::api::{Affected, HistoryQuery, Limits, PageQuery, Pause, Replay, Replayed, StatsQuery};
 use crate::app::App;
@@ -80,8 +81,13 @@ async fn history(call: Call<Read>, Names(queue): Names<String>, Asked(query): As
 }
 
 async fn leases(call: Call<Read>, Names(queue): Names<String>, Asked(query): Asked<PageQuery>) -> Answer<Response> {
-    let leases = call.queue().leases(&queue).await?.into_iter().map(shown::lease).collect();
-    Ok(json(&pages::by(leases, &query, |lease| lease.partition)?))
+    let (limit, after) = (input::limit(query.limit)?, pages::place::<u16>(&query)?);
+    let (call, queue) = (&call, queue.as_str());
+    let leases = pages::in_steps(limit, after, u16::to_string, move |limit, after| async move {
+        let found = call.queue().page_of_leases(queue, limit, after).await?;
+        Ok(found.into_iter().map(|lease| (lease.partition, shown::lease(lease))).collect())
+    });
+    Ok(json(&leases.await?))
 }
 
 async fn pause(call: Call<Operate>, Names(queue): Names<String>, Sent(body): Sent<Pause>) -> Answer<Response> {
@@ -118,15 +124,15 @@ async fn resume(call: Call<Operate>, Names(queue): Names<String>, Sent(Nothing {
     Ok(json(&Affected { affected: 1, ..Affected::default() }))
 }
 
-/// How much of a queue would be purged, counted up to a bound.
-pub(super) async fn would_purge(call: &Call<Destroy>, queue: &str) -> Answer<Affected> {
-    let total = call.queue().stats_of_rows(queue, REHEARSED).await?.total;
-    Ok(Affected { affected: total.pending, at_least: total.is_capped, dry_run: true })
+/// How much there is in a queue, counted up to a bound.
+pub(super) async fn counted(call: &Call<Destroy>, queue: &str) -> Answer<Counts> {
+    Ok(call.queue().stats_of_rows(queue, REHEARSED).await?.total)
 }
 
 async fn purge(call: Call<Destroy>, Names(queue): Names<String>, Sent(Nothing {}): Sent<Nothing>) -> Answer<Response> {
     if call.is_rehearsal() {
-        return Ok(json(&would_purge(&call, &queue).await?));
+        let total = counted(&call, &queue).await?;
+        return Ok(json(&Affected { affected: total.pending, at_least: total.is_capped, dry_run: true }));
     }
     let purged = call.change("purge", &queue, async { Ok(call.queue().purge(&queue).await?) }).await?;
     Ok(json(&Affected { affected: purged, ..Affected::default() }))

@@ -10,7 +10,7 @@ use crate::api::{Affected, Override, PageQuery, Recurrence};
 use crate::app::App;
 use crate::call::{Call, Destroy, Operate, Read};
 use crate::failure::{Answer, Failure, json};
-use crate::input::{Asked, Names, Nothing, Sent};
+use crate::input::{self, Asked, Names, Nothing, Sent};
 use crate::pages;
 use crate::shown;
 
@@ -25,8 +25,13 @@ pub(super) fn routes() -> Router<Arc<App>> {
 }
 
 async fn list(call: Call<Read>, Asked(query): Asked<PageQuery>) -> Answer<Response> {
-    let schedules = call.queue().schedules().await?.into_iter().map(shown::schedule).collect();
-    Ok(json(&pages::by(schedules, &query, |schedule| schedule.name.clone())?))
+    let (limit, call) = (input::limit(query.limit)?, &call);
+    let schedules =
+        pages::in_steps(limit, query.after, String::clone, move |limit, after: Option<String>| async move {
+            let found = call.queue().page_of_schedules(limit, after.as_deref()).await?;
+            Ok(found.into_iter().map(|schedule| (schedule.name.clone(), shown::schedule(schedule))).collect())
+        });
+    Ok(json(&schedules.await?))
 }
 
 fn there(name: &str, is_there: bool) -> Answer<()> {
@@ -82,7 +87,7 @@ async fn fire(call: Call<Operate>, Names(name): Names<String>, Sent(Nothing {}):
 
 async fn remove(call: Call<Destroy>, Names(name): Names<String>, Sent(Nothing {}): Sent<Nothing>) -> Answer<Response> {
     if call.is_rehearsal() {
-        let is_there = call.queue().schedules().await?.iter().any(|schedule| schedule.name == name);
+        let is_there = call.queue().has_schedule(&name).await?;
         return Ok(json(&Affected { affected: u64::from(is_there), at_least: false, dry_run: true }));
     }
     let removing = async { there(&name, call.queue().remove_schedule(&name).await?) };

@@ -13,6 +13,7 @@ use crate::app::App;
 use crate::call::{Call, Destroy, Operate, Read};
 use crate::failure::{Answer, Failure, json};
 use crate::input::{self, Asked, Names, Nothing, Sent};
+use crate::kept;
 use crate::pages;
 use crate::shown;
 
@@ -58,25 +59,15 @@ async fn resize(call: Call<Operate>, Names(name): Names<String>, Sent(body): Sen
     Ok(json(&resized.await?))
 }
 
-/// Whether something that is kept now would be deleted.
-fn shortens(topic: &Topic, kept: &Kept) -> bool {
-    // 0 stands for no bound where it is stored.
-    let bound = |stored: u64| if stored == 0 { u64::MAX } else { stored };
-    let letters_shrink = kept.dead_letters.is_some_and(|letters| {
-        letters.seconds.is_some_and(|seconds| seconds < bound(topic.dead_letter_seconds))
-            || letters.events.is_some_and(|events| events < bound(topic.dead_letter_events))
-    });
-    letters_shrink
-        || kept.history_seconds.is_some_and(|seconds| seconds < topic.history_seconds)
-        || kept.history_events.is_some_and(|events| bound(events) < bound(topic.history_events))
-}
-
 async fn keep(call: Call<Operate>, Names(name): Names<String>, Sent(body): Sent<Kept>) -> Answer<Response> {
     // The library creates a topic of which something is to be kept.
     topic(&call, &name).await?;
-    let now = Topic::find(&call.queue().engine, &name).await?;
-    if now.is_some_and(|now| shortens(&now, &body)) && call.who().role < Role::Destroy {
+    let now = Topic::find(&call.queue().engine, &name).await?.unwrap_or_default();
+    if kept::shortens(&now, &body) && call.who().role < Role::Destroy {
         return Err(Failure::new(Code::Forbidden, "keeping less than before needs the role destroy"));
+    }
+    if call.is_rehearsal() {
+        return Ok(json(&kept::would_delete(call.queue(), &name, &now, &body).await?));
     }
     call.change("keep", &name, async {
         let (queue, some) = (call.queue(), |number: u64| Some(number).filter(|number| *number > 0));
@@ -117,7 +108,10 @@ async fn remove_group(
 ) -> Answer<Response> {
     let of = tito_core::event::queue_name(&name, Some(&group));
     if call.is_rehearsal() {
-        return Ok(json(&super::queues::would_purge(&call, &of).await?));
+        // Nothing that it has is left.
+        let total = super::queues::counted(&call, &of).await?;
+        let affected = total.pending + total.dead + total.done;
+        return Ok(json(&Affected { affected, at_least: total.is_capped, dry_run: true }));
     }
     call.change("remove_group", &of, async { Ok(call.queue().remove_group(&name, &group).await?) }).await?;
     Ok(json(&topic(&call, &name).await?))

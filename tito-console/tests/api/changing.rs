@@ -10,7 +10,7 @@ use tito_console::api::{
 };
 use tito_core::event::TitoEvent;
 use tito_testkit::Harness;
-use tito_worker::{Publish, Schedule as Periodic};
+use tito_worker::{Publish, RetryPolicy, Schedule as Periodic, Subscription};
 
 use crate::support::{DESTROYER, OPERATOR, Served};
 
@@ -150,8 +150,48 @@ async fn what_is_kept_of_a_topic_is_set() {
     let body = json!({ "history_seconds": 0, "history_events": 5, "dead_letters": { "events": 10 } });
     let topic: Topic = served.put("/v1/topics/mail/kept", body).await;
     assert_eq!(topic.history_seconds, 0);
+    assert_eq!((topic.history_events, topic.dead_letter_events, topic.dead_letter_seconds), (5, 10, 0));
     let stored = tito_core::event::Topic::find(&served.db, "mail").await.unwrap().unwrap();
     assert_eq!((stored.history_events, stored.dead_letter_events, stored.dead_letter_seconds), (5, 10, 0));
+}
+
+#[tokio::test]
+async fn what_would_be_deleted_is_counted_before_less_is_kept() {
+    let served = Served::new().await;
+    let queue = &served.queue;
+    queue.set_history("mail", Some(Duration::from_secs(86_400))).await.unwrap();
+    let once = Subscription::default().retry(RetryPolicy::default().attempts(1));
+    let worker =
+        tito_worker::Worker::builder(queue.clone()).subscribe_with("mail", once, |event: TitoEvent| async move {
+            if event.entity.starts_with("bad") { Err("no".to_string()) } else { Ok(()) }
+        });
+    let worker = worker.build();
+    for entity in ["good:1", "bad:1", "bad:2"] {
+        served.publish(Publish::new("mail", entity)).await;
+    }
+    worker.drain().await.unwrap();
+    served.clock.advance(Duration::from_secs(600));
+    for entity in ["good:2", "bad:3"] {
+        served.publish(Publish::new("mail", entity)).await;
+    }
+    worker.drain().await.unwrap();
+    let path = "/v1/topics/mail/kept?dry_run=true";
+    for (body, affected) in [
+        (json!({}), 0),
+        (json!({ "history_seconds": 90_000, "dead_letters": {} }), 0),
+        (json!({ "history_seconds": 60 }), 1),
+        (json!({ "history_seconds": 0 }), 2),
+        (json!({ "history_events": 1 }), 1),
+        (json!({ "dead_letters": { "seconds": 60 } }), 2),
+        (json!({ "dead_letters": { "events": 1 } }), 2),
+        (json!({ "dead_letters": { "events": 2, "seconds": 60 } }), 2),
+        (json!({ "history_seconds": 60, "dead_letters": { "events": 1 } }), 3),
+    ] {
+        let counted: Affected = served.put(path, body.clone()).await;
+        assert_eq!(counted, Affected { affected, at_least: false, dry_run: true }, "{body}");
+    }
+    let topic: Topic = served.get("/v1/topics/mail").await;
+    assert_eq!((topic.history_seconds, topic.dead_letter_events), (86_400, 0), "nothing was done");
 }
 
 #[tokio::test]

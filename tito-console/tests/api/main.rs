@@ -6,6 +6,7 @@ mod access;
 mod audit;
 mod changing;
 mod dead;
+mod departed;
 mod engine;
 mod explaining;
 mod health;

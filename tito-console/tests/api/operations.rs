@@ -17,6 +17,8 @@ async fn an_operation_is_begun_looked_at_and_stopped() {
     let body = json!({ "task": { "kind": "purge", "queue": "mail", "events": { "all": true } }, "rate": rate });
     let (status, problem) = served.refused(Method::POST, OPERATOR, "/v1/operations", Some(&body)).await;
     assert_eq!((status, problem.code), (403, Code::Forbidden));
+    let counted: Affected = served.post("/v1/operations?dry_run=true", body.clone()).await;
+    assert_eq!(counted, Affected { affected: 3, at_least: false, dry_run: true });
     let begun: Operation = served.post("/v1/operations?why=a+flood", body).await;
     assert_eq!((begun.who.as_str(), begun.why.as_str(), begun.state.as_str()), ("destroyer", "a flood", "waiting"));
     assert_eq!((begun.at_least, begun.rate), (3, Some(rate)));

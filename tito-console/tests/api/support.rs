@@ -61,6 +61,10 @@ impl Served {
         Self { queue: TitoQueue::new(db.clone()), db, clock, router }
     }
 
+    pub(crate) fn router(&self) -> Router {
+        self.router.clone()
+    }
+
     pub(crate) async fn publish(&self, event: Publish) -> tito_core::event::EventReference {
         let queue = &self.queue;
         self.db.transaction(|tx| async move { queue.publish(event, &tx).await }).await.unwrap()

@@ -6,7 +6,7 @@ use futures::{Stream, StreamExt, TryStreamExt, stream};
 
 use super::handle::Database;
 use super::walk::PageSize;
-use crate::engine::{Direction, KeyValue, TitoSnapshot};
+use crate::engine::{Direction, KeyValue, PackedRows, TitoSnapshot};
 use crate::error::Result;
 use crate::keys::KeyRange;
 use crate::timestamp::Timestamp;
@@ -109,6 +109,18 @@ impl DatabaseSnapshot {
             return Ok(Vec::new());
         }
         self.0.scan(range, direction, size.most_entries(), size.most_bytes()).await
+    }
+
+    /// The first entries of a range by their keys, as [`next_page`](DatabaseSnapshot::next_page) reads them, in one
+    /// buffer: for those who read everything there is. On the embedded engine each row is copied once.
+    ///
+    /// # Errors
+    /// Those of [`get`](DatabaseSnapshot::get).
+    pub async fn next_packed(&self, range: KeyRange, size: PageSize) -> Result<PackedRows> {
+        if range.is_empty() {
+            return Ok(PackedRows::default());
+        }
+        self.0.scan_packed(range, size.most_entries(), size.most_bytes()).await
     }
 
     /// The entries of a range by their keys, read in pages of about a mebibyte.

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use super::oracle::Oracle;
 use super::present::Present;
-use super::store::{Entries, Snapshot, StoreResult};
+use super::store::{Snapshot, StoreResult, Visit};
 use crate::clock::Clock;
 use crate::engine::Direction;
 use crate::error::{Result, TitoError};
@@ -178,7 +178,7 @@ impl Snapshot for Closed {
         Err("the engine is closed".into())
     }
 
-    fn range(&self, _: &KeyRange, _: Direction) -> StoreResult<Entries<'_>> {
+    fn visit(&self, _: &KeyRange, _: Direction, _: Visit<'_>) -> StoreResult<()> {
         Err("the engine is closed".into())
     }
 }

@@ -1,5 +1,6 @@
 //! Snapshots that are kept for as long as somebody holds them.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use futures::FutureExt;
@@ -9,7 +10,7 @@ use super::Core;
 use super::head::{SnapshotSlot, lock};
 use super::store::{Snapshot, StoreResult};
 use super::transaction::{closed, read};
-use crate::engine::{Direction, KeyValue, TitoSnapshot};
+use crate::engine::{Direction, KeyValue, PackedRows, TitoSnapshot};
 use crate::error::Result;
 use crate::keys::KeyRange;
 use crate::timestamp::Timestamp;
@@ -50,7 +51,22 @@ impl TitoSnapshot for KeptSnapshot {
         limit: usize,
         bytes: usize,
     ) -> BoxFuture<'_, Result<Vec<KeyValue>>> {
-        self.read("scan", limit, move |snapshot| page(snapshot, &range, direction, limit, bytes)).boxed()
+        self.read("scan", limit, move |snapshot| {
+            let mut rows = Vec::new();
+            let keep = |key: &[u8], value: &[u8]| rows.push((key.to_vec(), value.to_vec()));
+            visit_page(snapshot, &range, direction, limit, bytes, keep)?;
+            Ok(rows)
+        })
+        .boxed()
+    }
+
+    fn scan_packed(&self, range: KeyRange, limit: usize, bytes: usize) -> BoxFuture<'_, Result<PackedRows>> {
+        self.read("scan", limit, move |snapshot| {
+            let mut rows = PackedRows::with_capacity(bytes.min(MOST_RESERVED) * 9 / 8);
+            visit_page(snapshot, &range, Direction::Ascending, limit, bytes, |key, value| rows.push(key, value))?;
+            Ok(rows)
+        })
+        .boxed()
     }
 
     fn release(self: Box<Self>) -> BoxFuture<'static, Result<()>> {
@@ -59,21 +75,26 @@ impl TitoSnapshot for KeptSnapshot {
     }
 }
 
-fn page(
+/// How much room is made before anything is read.
+const MOST_RESERVED: usize = 1 << 20;
+
+/// Calls `keep` with the first entries of a range that fit a page.
+fn visit_page(
     snapshot: &dyn Snapshot,
     range: &KeyRange,
     direction: Direction,
     limit: usize,
     bytes: usize,
-) -> StoreResult<Vec<KeyValue>> {
-    let (mut page, mut total) = (Vec::new(), 0_usize);
-    for entry in snapshot.range(range, direction)?.take(limit) {
-        let (key, value) = entry?;
+    mut keep: impl FnMut(&[u8], &[u8]),
+) -> StoreResult<()> {
+    let (mut rows, mut total) = (0, 0_usize);
+    snapshot.visit(range, direction, &mut |key, value| {
         total = total.saturating_add(key.len() + value.len());
-        if total > bytes && !page.is_empty() {
-            break;
+        if total > bytes && rows > 0 {
+            return ControlFlow::Break(());
         }
-        page.push((key, value));
-    }
-    Ok(page)
+        keep(key, value);
+        rows += 1;
+        if rows < limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    })
 }

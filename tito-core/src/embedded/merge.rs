@@ -5,35 +5,51 @@ use std::iter::Peekable;
 
 use super::store::{StoreResult, Write};
 use crate::engine::Direction;
-use crate::engine::KeyValue;
 
-/// A source of a merge: keys in the merge's direction, each once, `None` where the source deletes it.
-pub(super) type Source<'a> = Box<dyn Iterator<Item = StoreResult<Write>> + 'a>;
+/// What a source says of a key.
+pub(super) trait Entry {
+    fn key(&self) -> &[u8];
+    /// `None` where the source deletes it.
+    fn value(&self) -> Option<&[u8]>;
+}
+
+impl Entry for Write {
+    fn key(&self) -> &[u8] {
+        &self.0
+    }
+
+    fn value(&self) -> Option<&[u8]> {
+        self.1.as_deref()
+    }
+}
+
+/// A source of a merge: keys in the merge's direction, each once.
+pub(super) type Source<'a, E> = Box<dyn Iterator<Item = StoreResult<E>> + 'a>;
 
 /// The keys of all sources in order, each with the value that the newest source which has it gives it.
-pub(super) struct Merge<'a> {
+pub(super) struct Merge<'a, E> {
     /// Newest first.
-    sources: Vec<Peekable<Source<'a>>>,
+    sources: Vec<Peekable<Source<'a, E>>>,
     direction: Direction,
 }
 
-impl<'a> Merge<'a> {
-    pub(super) fn new(sources: impl IntoIterator<Item = Source<'a>>, direction: Direction) -> Self {
+impl<'a, E: Entry> Merge<'a, E> {
+    pub(super) fn new(sources: impl IntoIterator<Item = Source<'a, E>>, direction: Direction) -> Self {
         Self { sources: sources.into_iter().map(Iterator::peekable).collect(), direction }
     }
 
     /// The next key and what the newest source says of it.
-    fn next_write(&mut self) -> Option<StoreResult<Write>> {
+    fn next_entry(&mut self) -> Option<StoreResult<E>> {
         let mut first: Option<usize> = None;
         for position in 0..self.sources.len() {
             let (before, rest) = self.sources.split_at_mut(position);
             let key = match rest[0].peek() {
                 None => continue,
                 Some(Err(_)) => return rest[0].next(),
-                Some(Ok((key, _))) => key,
+                Some(Ok(entry)) => entry.key(),
             };
             let best = first.and_then(|first| match before[first].peek() {
-                Some(Ok((key, _))) => Some(key),
+                Some(Ok(entry)) => Some(entry.key()),
                 _ => None,
             });
             match best.map(|best| in_direction(key, best, self.direction)) {
@@ -54,15 +70,15 @@ fn in_direction(left: &[u8], right: &[u8], direction: Direction) -> Ordering {
     }
 }
 
-impl Iterator for Merge<'_> {
-    type Item = StoreResult<KeyValue>;
+impl<E: Entry> Iterator for Merge<'_, E> {
+    type Item = StoreResult<E>;
 
+    /// The next key that is not deleted.
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            match self.next_write()? {
-                Ok((key, Some(value))) => return Some(Ok((key, value))),
-                Ok((_, None)) => {}
-                Err(error) => return Some(Err(error)),
+            match self.next_entry()? {
+                Ok(entry) if entry.value().is_none() => {}
+                next => return Some(next),
             }
         }
     }
@@ -73,7 +89,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    fn source(direction: Direction, writes: &[(&str, Option<&str>)]) -> Source<'static> {
+    fn source(direction: Direction, writes: &[(&str, Option<&str>)]) -> Source<'static, Write> {
         let mut writes: Vec<Write> = writes
             .iter()
             .map(|(key, value)| (key.as_bytes().to_vec(), value.map(|value| value.as_bytes().to_vec())))
@@ -95,7 +111,7 @@ mod tests {
             let mut merged: Vec<String> = merged
                 .into_iter()
                 .map(|(key, value)| {
-                    format!("{}={}", String::from_utf8(key).unwrap(), String::from_utf8(value).unwrap())
+                    format!("{}={}", String::from_utf8(key).unwrap(), String::from_utf8(value.unwrap()).unwrap())
                 })
                 .collect();
             if direction == Direction::Descending {
@@ -107,7 +123,7 @@ mod tests {
 
     #[test]
     fn an_error_of_any_source_comes_through() {
-        let broken: Source<'static> = Box::new(std::iter::once(Err("broken".into())));
+        let broken: Source<'static, Write> = Box::new(std::iter::once(Err("broken".into())));
         let merged = Merge::new([source(Direction::Ascending, &[("a", Some("1"))]), broken], Direction::Ascending);
         assert!(merged.collect::<StoreResult<Vec<_>>>().is_err());
     }

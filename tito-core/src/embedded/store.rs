@@ -2,9 +2,10 @@
 //! durable once appended. Narrow, so that another store can be tried.
 
 use std::io;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use crate::engine::{Direction, KeyValue};
+use crate::engine::Direction;
 use crate::error::BoxError;
 use crate::keys::KeyRange;
 use crate::timestamp::Timestamp;
@@ -14,13 +15,14 @@ pub(super) type StoreResult<T> = std::result::Result<T, BoxError>;
 /// A key with its new value; `None` deletes it.
 pub(super) type Write = (Vec<u8>, Option<Vec<u8>>);
 
-/// Entries in the order of a [`Direction`].
-pub(super) type Entries<'a> = Box<dyn Iterator<Item = StoreResult<KeyValue>> + 'a>;
+/// Called with keys and values, which it copies if it keeps them. Says whether it wants more.
+pub(super) type Visit<'a> = &'a mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>;
 
 /// One state of the store, which later groups don't change.
 pub(super) trait Snapshot: Send + Sync {
     fn get(&self, key: &[u8]) -> StoreResult<Option<Vec<u8>>>;
-    fn range(&self, range: &KeyRange, direction: Direction) -> StoreResult<Entries<'_>>;
+    /// Calls `visit` with the entries of a range, in the order of the direction.
+    fn visit(&self, range: &KeyRange, direction: Direction, visit: Visit<'_>) -> StoreResult<()>;
 }
 
 /// How far a group may use the reserve that is kept for a full disk.

@@ -1,5 +1,6 @@
 //! Transactions of the embedded engine.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -160,7 +161,15 @@ impl TitoTransaction for EmbeddedTransaction {
     }
 
     fn scan(&self, range: KeyRange, direction: Direction, limit: usize) -> BoxFuture<'_, Result<Vec<KeyValue>>> {
-        self.read("scan", limit, move |snapshot| snapshot.range(&range, direction)?.take(limit).collect()).boxed()
+        self.read("scan", limit, move |snapshot| {
+            let mut entries = Vec::new();
+            snapshot.visit(&range, direction, &mut |key, value| {
+                entries.push((key.to_vec(), value.to_vec()));
+                if entries.len() < limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            })?;
+            Ok(entries)
+        })
+        .boxed()
     }
 
     fn commit(&self, mutations: Mutations, signals: Signals) -> BoxFuture<'_, Result<Timestamp>> {

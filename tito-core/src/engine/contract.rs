@@ -4,11 +4,13 @@ use std::any::Any;
 use std::future;
 use std::sync::Arc;
 
+use futures::FutureExt;
 use futures::future::BoxFuture;
 
 use super::identity::DatabaseIdentity;
 use super::limits::Limits;
 use super::mutations::Mutations;
+use super::packed::PackedRows;
 use super::shared::Shared;
 use super::signals::Signals;
 use crate::clock::Clock;
@@ -184,6 +186,12 @@ pub trait TitoSnapshot: Send + Sync {
         limit: usize,
         bytes: usize,
     ) -> BoxFuture<'_, Result<Vec<KeyValue>>>;
+
+    /// What an ascending [`scan`](TitoSnapshot::scan) returns, in one buffer: for those who read everything there is.
+    fn scan_packed(&self, range: KeyRange, limit: usize, bytes: usize) -> BoxFuture<'_, Result<PackedRows>> {
+        let page = self.scan(range, Direction::Ascending, limit, bytes);
+        async move { Ok(page.await?.into_iter().collect()) }.boxed()
+    }
 
     /// Releases the state. Dropping does that too, though later on some engines; this also says whether everything that
     /// was read can be relied on: [`TitoError::SnapshotLost`] if the state may have been lost in between.

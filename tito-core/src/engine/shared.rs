@@ -2,6 +2,7 @@
 
 use std::any::{Any, TypeId};
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use super::published::{PublishedEvents, Watched};
@@ -14,6 +15,7 @@ use crate::timestamp::Timestamp;
 pub struct Shared {
     channels: Channels,
     published: Watched,
+    commits: AtomicU64,
     /// Only a handful: they are found faster than a hash is computed.
     values: RwLock<Vec<(TypeId, Arc<dyn Any + Send + Sync>)>>,
 }
@@ -38,8 +40,15 @@ impl Shared {
     /// Delivers the signals of a commit to their listeners, and changes its counters and tallies. `committed` is the
     /// commit's timestamp.
     pub fn deliver(&self, mut signals: Signals, committed: Timestamp) {
+        self.commits.fetch_add(1, Ordering::Relaxed);
         self.published.deliver(signals.take_published());
         self.channels.deliver(signals, committed);
+    }
+
+    /// How many transactions of this process were committed since the engine was opened, those included that wrote
+    /// nothing. What takes its time reads it to know whether others are at work.
+    pub fn commits(&self) -> u64 {
+        self.commits.load(Ordering::Relaxed)
     }
 
     /// Tells those who listen to a channel of something that no commit of this process has said, such as what was found

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tito_core::Transaction;
 use tito_core::prelude::*;
 use tito_eventstore::Event;
-use tito_testkit::{Gate, TestClock};
+use tito_testkit::{FaultEngine, Gate, TestClock};
 use tito_worker::Subscription;
 
 use crate::support::*;
@@ -45,14 +45,17 @@ pub async fn nothing_is_handed_out_of_an_entity_that_was_erased(db: Database, cl
 
 #[fact]
 pub async fn what_a_reactor_has_in_memory_is_not_handed_out_once_it_is_erased(db: Database, _: TestClock) {
-    for in_transaction in [false, true] {
+    // What a plain handler is handed can't be taken back in another process, which learns of it a moment later.
+    for (in_transaction, elsewhere) in [(false, false), (true, false), (true, true)] {
         let bank = bank(&db).await;
-        let reactor = mailer(&bank).await;
+        let process =
+            if elsewhere { FaultEngine::new(db.clone()).with_foreign_writers().database() } else { db.clone() };
+        let reactor = mailer(&bank_of(&process).await).await;
         let (gate, notes) = (Gate::new(), Notes::new());
         let one_at_a_time = Subscription::default().concurrency(1);
         let (passed, noted) = (gate.clone(), notes.clone());
         let worker = if in_transaction {
-            reactor.subscribe_with(worker(&db), one_at_a_time, move |event: Event, tx: Transaction| {
+            reactor.subscribe_with(worker(&process), one_at_a_time, move |event: Event, tx: Transaction| {
                 let (passed, noted) = (passed.clone(), noted.clone());
                 async move {
                     passed.pass().await;
@@ -61,7 +64,7 @@ pub async fn what_a_reactor_has_in_memory_is_not_handed_out_once_it_is_erased(db
                 }
             })
         } else {
-            reactor.subscribe_with(worker(&db), one_at_a_time, move |event: Event| {
+            reactor.subscribe_with(worker(&process), one_at_a_time, move |event: Event| {
                 let (passed, noted) = (passed.clone(), noted.clone());
                 async move {
                     passed.pass().await;
@@ -80,7 +83,7 @@ pub async fn what_a_reactor_has_in_memory_is_not_handed_out_once_it_is_erased(db
             tokio::task::yield_now().await;
         }
         running.stop().await;
-        assert_eq!(notes.of("account.ada"), [6], "in a transaction: {in_transaction}");
+        assert_eq!(notes.of("account.ada"), [6], "in a transaction: {in_transaction}, in another process: {elsewhere}");
         assert_eq!((notes.once("account.bob"), notes.of("account.cid")), (vec![1, 3], vec![5]));
         if in_transaction {
             assert_counted_once(&db, [1, 3, 5, 6]).await;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use tito_core::clock::Clock;
-use tito_core::engine::{Direction, KeyValue, TitoSnapshot};
+use tito_core::engine::{Direction, KeyValue, PackedRows, TitoSnapshot};
 use tito_core::keys::KeyRange;
 use tito_core::{Result, Timestamp};
 
@@ -45,6 +45,16 @@ impl TitoSnapshot for FaultSnapshot {
         async move {
             let fault = self.faults.meet(Call::Scan, Keys::Range(&range), &self.clock).await;
             let page = around(fault, Call::Scan, self.inner.scan(range.clone(), direction, limit, bytes)).await?;
+            self.faults.note_rows(page.len());
+            Ok(page)
+        }
+        .boxed()
+    }
+
+    fn scan_packed(&self, range: KeyRange, limit: usize, bytes: usize) -> BoxFuture<'_, Result<PackedRows>> {
+        async move {
+            let fault = self.faults.meet(Call::Scan, Keys::Range(&range), &self.clock).await;
+            let page = around(fault, Call::Scan, self.inner.scan_packed(range.clone(), limit, bytes)).await?;
             self.faults.note_rows(page.len());
             Ok(page)
         }

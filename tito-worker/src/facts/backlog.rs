@@ -42,13 +42,15 @@ pub struct Backlog {
     /// Unix seconds by serde.
     #[serde(serialize_with = "chrono::serde::ts_seconds::serialize")]
     pub as_of: DateTime<Utc>,
+    /// Whether the owners of its partitions have counted it, where several processes write.
+    pub by_owners: bool,
 }
 
 impl Backlog {
     pub(super) fn new(counted: Counted, now: Now, as_of: i64) -> Self {
         let age = counted.oldest.and_then(|oldest| u64::try_from(now.seconds().saturating_sub(oldest)).ok());
         let Counted { count, at_least, .. } = counted;
-        Self { count, at_least, oldest_due: age.map(Duration::from_secs), as_of: time_of(as_of) }
+        Self { count, at_least, oldest_due: age.map(Duration::from_secs), as_of: time_of(as_of), by_owners: false }
     }
 }
 
@@ -131,6 +133,7 @@ impl TitoQueue {
     ) -> Result<Backlog> {
         let mut sum = Counted { at_least: !is_all, ..Counted::default() };
         let (mut as_of, mut left) = (now.seconds(), MOST_COUNTED);
+        let by_owners = !firsts.is_empty() && firsts.iter().all(|(partition, _)| owned.contains_key(partition));
         for first in firsts {
             let counted = match owned.get(&first.0) {
                 Some((counted, at)) => {
@@ -141,6 +144,6 @@ impl TitoQueue {
             };
             sum.add(counted);
         }
-        Ok(Backlog::new(sum, now, as_of))
+        Ok(Backlog { by_owners, ..Backlog::new(sum, now, as_of) })
     }
 }

@@ -54,6 +54,8 @@ pub(super) async fn count_all(database: &Database, queue: &str, most: usize) -> 
         if left == 0 {
             return Ok(false);
         }
+        // What is in memory is read at once: others of the runtime have their turn between two pages.
+        tokio::task::yield_now().await;
     }
     snapshot.release().await?;
     Ok(count.finish())
@@ -117,4 +119,42 @@ pub(super) async fn count_partition(
         }
     }
     Ok(counted)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use tito_core::Transaction;
+    use tito_core::embedded::EmbeddedBackend;
+    use uuid::Uuid;
+
+    use super::*;
+
+    const ROWS: usize = 10 * PAGE;
+
+    #[tokio::test]
+    async fn a_count_gives_way_to_others_after_each_page() {
+        let database = EmbeddedBackend::in_memory().await.unwrap();
+        let putting = |tx: Transaction| async move {
+            for number in 0..ROWS {
+                tx.system_keys()
+                    .put(keys::event("mail", 0, 1, Uuid::from_u128(number as u128)), b"{}".to_vec())
+                    .await?;
+            }
+            Ok(())
+        };
+        database.transaction(putting).await.unwrap();
+        let mut counting = std::pin::pin!(count_all(&database, "mail", usize::MAX));
+        let mut gave_way = 0;
+        let is_known = loop {
+            match futures::poll!(counting.as_mut()) {
+                std::task::Poll::Ready(is_known) => break is_known.unwrap(),
+                std::task::Poll::Pending => gave_way += 1,
+            }
+        };
+        assert!(is_known);
+        assert!(gave_way >= ROWS / PAGE, "{gave_way} times");
+        assert_eq!(database.pending_tally("mail").up_to(1).unwrap().count, ROWS as u64);
+    }
 }

@@ -7,8 +7,9 @@ use super::extract::Rejection;
 
 /// An event on its way to a handler, or a batch of them: what a [`FromEvent`](crate::FromEvent) is extracted from.
 pub struct Context<S = ()> {
-    /// `None` for a batch, and once the last argument that looks at it was taken.
-    event: Option<TitoEvent>,
+    /// `None` for a batch, and once the last argument that looks at it was taken. Boxed, as it is moved several times
+    /// on its way to the handler, and would make the handler's future large.
+    event: Option<Box<TitoEvent>>,
     database: Database,
     transaction: Option<Transaction>,
     state: S,
@@ -17,7 +18,7 @@ pub struct Context<S = ()> {
 }
 
 impl Context {
-    pub(crate) fn new(event: Option<TitoEvent>, database: Database, transaction: Option<Transaction>) -> Self {
+    pub(crate) fn new(event: Option<Box<TitoEvent>>, database: Database, transaction: Option<Transaction>) -> Self {
         Self { event, database, transaction, state: (), later_readers: 0 }
     }
 
@@ -34,7 +35,7 @@ impl<S> Context<S> {
     /// There is no event: a batch handler has an argument that is wrongly marked [`WithoutEvent`](crate::WithoutEvent),
     /// or an argument looks at the event after taking a [`TitoEvent`] out. The attempt fails.
     pub fn event(&self) -> Result<&TitoEvent, Rejection> {
-        self.event.as_ref().ok_or_else(|| {
+        self.event.as_deref().ok_or_else(|| {
             Rejection::Error("an argument looks at an event where there is none, or once it was taken out".into())
         })
     }
@@ -42,7 +43,7 @@ impl<S> Context<S> {
     /// The event itself for the last argument that looks at it, a copy for others.
     pub(super) fn take_event(&mut self) -> Result<TitoEvent, Rejection> {
         match self.event.take_if(|_| self.later_readers == 0) {
-            Some(event) => Ok(event),
+            Some(event) => Ok(*event),
             None => self.event().cloned(),
         }
     }

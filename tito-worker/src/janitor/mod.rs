@@ -3,10 +3,12 @@
 //!
 //! | file | idea |
 //! |---|---|
+//! | `holding` | which of many queues hold something that may have to be deleted |
 //! | `surplus` | what a queue keeps more of than its number allows |
 //! | `sweep` | one step, and the whole of it by hand |
 //! | `unattended` | queues whose due events nobody acknowledges |
 
+mod holding;
 mod surplus;
 mod sweep;
 mod unattended;
@@ -18,6 +20,7 @@ use tito_core::database::{Walk, drop_expired_markers};
 use tito_core::{Result, TitoError};
 use tokio::sync::watch;
 
+use self::holding::holding;
 use self::sweep::Sweep;
 pub use self::sweep::Swept;
 use self::unattended::{Stuck, Unattended};
@@ -32,6 +35,9 @@ const ROUND: Duration = Duration::from_secs(30);
 
 /// With many queues a round takes longer, so that looking at idle ones costs next to nothing.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
+
+/// Of more queues than this it is found out together which hold anything, and only those are looked at.
+const FEW_QUEUES: usize = 16;
 
 /// Between two transactions, which leaves the engine to others.
 const STEP_PAUSE: Duration = Duration::from_millis(20);
@@ -55,8 +61,18 @@ pub(crate) async fn run(queue: TitoQueue, queues: Vec<Arc<str>>, mut stopped: wa
         let mut owned = Walk::over(keys::all_owned());
         let mut sweeps: Vec<_> = queues.iter().map(|name| Sweep::new(name)).collect();
         loop {
+            let those_with_rows = match queues.len() {
+                ..=FEW_QUEUES => None,
+                _ => holding(&queue.engine, &queues)
+                    .await
+                    .inspect_err(|error| tracing::warn!(%error, "each queue is looked at for what is past its time"))
+                    .ok(),
+            };
             for sweep in &mut sweeps {
                 tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64())).await;
+                if those_with_rows.as_ref().is_some_and(|found| !found.contains(sweep.queue())) {
+                    continue;
+                }
                 let message = "what is past its time can't be deleted, trying later";
                 match look(&queue, sweep).await {
                     Ok(()) => {}

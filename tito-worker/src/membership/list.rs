@@ -6,9 +6,10 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use futures::FutureExt;
 use serde::Serialize;
+use tito_core::engine::KeyValue;
 use tito_core::event::{check_queue_name, topic_of};
 use tito_core::row::StoredRow;
-use tito_core::{Database, Result, Transaction, check_name};
+use tito_core::{Database, Now, Result, Transaction, check_name};
 use uuid::Uuid;
 
 use super::fleet::all_of;
@@ -67,17 +68,28 @@ impl TitoQueue {
     /// # Errors
     /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName), and those of the engine.
     pub async fn members(&self, fleet: &str) -> Result<Vec<MemberInfo>, QueueError> {
+        self.page_of_members(fleet, usize::MAX, None).await
+    }
+
+    /// Up to `limit` [members](TitoQueue::members) of a fleet, by their ids, after the one with the id `after`; fewer if
+    /// there are no more. Reads no others.
+    ///
+    /// # Errors
+    /// Those of [`members`](TitoQueue::members).
+    pub async fn page_of_members(
+        &self,
+        fleet: &str,
+        limit: usize,
+        after: Option<Uuid>,
+    ) -> Result<Vec<MemberInfo>, QueueError> {
         check_name("fleet", fleet)?;
-        let reading = self
-            .engine
-            .transaction(|tx| async move { Ok((tx.now().millis(), all_of(&tx, keys::members(fleet)).await?)) });
-        let (now, rows) = reading.boxed().await?;
-        let mut members = Vec::with_capacity(rows.len());
-        for (key, value) in rows {
-            let Some((_, id)) = keys::parse_member(&key) else { continue };
-            members.extend(member_of(&self.engine, id, &key, &value, now));
-        }
-        Ok(members)
+        let all = keys::members(fleet);
+        let range = after.map_or(all.clone(), |id| all.after(&keys::member(fleet, id)));
+        let read = |(key, value): &KeyValue, now: Now| {
+            let (_, id) = keys::parse_member(key)?;
+            member_of(&self.engine, id, key, value, now.millis())
+        };
+        Ok(self.first_of(range, limit, read).boxed().await?)
     }
 
     /// The leases on the partitions of a queue, which is `{type}` or `{type}@{group}`, by partition. One that can't be
@@ -87,21 +99,36 @@ impl TitoQueue {
     /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName),
     /// [`QueueError::UnknownTopic`](crate::QueueError::UnknownTopic), and those of the engine.
     pub async fn leases(&self, queue: &str) -> Result<Vec<LeaseInfo>, QueueError> {
+        self.page_of_leases(queue, usize::MAX, None).await
+    }
+
+    /// Up to `limit` [leases](TitoQueue::leases) of a queue, on the partitions after `after`; fewer if there are no more.
+    /// Reads no others.
+    ///
+    /// # Errors
+    /// Those of [`leases`](TitoQueue::leases).
+    pub async fn page_of_leases(
+        &self,
+        queue: &str,
+        limit: usize,
+        after: Option<u16>,
+    ) -> Result<Vec<LeaseInfo>, QueueError> {
         check_queue_name(queue)?;
         // A group that is not there can have leases, of workers that wait for it.
         existing_topic(&self.engine, topic_of(queue).0).await?;
-        let reading = self.engine.transaction(|tx| async move { all_of(&tx, keys::leases(queue)).await });
-        let mut leases = Vec::new();
-        for (key, value) in reading.boxed().await? {
-            let Some((_, partition)) = keys::parse_lease(&key) else { continue };
-            match LeaseRow::decode(&key, &value) {
-                Ok(LeaseRow { member, fleet, epoch, .. }) => {
-                    leases.push(LeaseInfo { partition, member, fleet, epoch });
+        let all = keys::leases(queue);
+        let range = after.map_or(all.clone(), |partition| all.after(&keys::lease(queue, partition)));
+        let read = |(key, value): &KeyValue, _| {
+            let (_, partition) = keys::parse_lease(key)?;
+            match LeaseRow::decode(key, value) {
+                Ok(LeaseRow { member, fleet, epoch, .. }) => Some(LeaseInfo { partition, member, fleet, epoch }),
+                Err(error) => {
+                    self.engine.log_damaged(&error, "a lease can't be read, counts as free, and is left out");
+                    None
                 }
-                Err(error) => self.engine.log_damaged(&error, "a lease can't be read, counts as free, and is left out"),
             }
-        }
-        Ok(leases)
+        };
+        Ok(self.first_of(range, limit, read).boxed().await?)
     }
 }
 
@@ -128,13 +155,16 @@ fn member_of(database: &Database, id: Uuid, key: &[u8], value: &[u8], now_millis
 
 /// The members of all fleets, with the fleet's name.
 pub(crate) async fn members_of_all_fleets(tx: &Transaction) -> Result<Vec<(String, MemberInfo)>> {
-    let now = tx.now().millis();
+    let now = tx.now();
     let rows = all_of(tx, keys::all_members()).await?;
-    let members = rows.iter().filter_map(|(key, value)| {
-        let (fleet, id) = keys::parse_member(key)?;
-        Some((fleet, member_of(tx.database(), id, key, value, now)?))
-    });
-    Ok(members.collect())
+    Ok(rows.iter().filter_map(|row| member_of_a_fleet(tx.database(), row, now)).collect())
+}
+
+/// What a row says of a member, with its fleet's name; none, and logged, if it can't be read.
+pub(crate) fn member_of_a_fleet(database: &Database, row: &KeyValue, now: Now) -> Option<(String, MemberInfo)> {
+    let (key, value) = row;
+    let (fleet, id) = keys::parse_member(key)?;
+    Some((fleet, member_of(database, id, key, value, now.millis())?))
 }
 
 /// How many events of a queue the live members of its fleets were working on at their last heartbeats. A row that can't

@@ -35,7 +35,7 @@ use uuid::Uuid;
 pub(crate) use holdings::Owned;
 pub(crate) use lease::Lease;
 pub use list::{LeaseInfo, MemberInfo};
-pub(crate) use list::{in_flight, members_of_all_fleets};
+pub(crate) use list::{in_flight, member_of_a_fleet, members_of_all_fleets};
 pub(crate) use options::MembershipOptions;
 pub(crate) use owner::lease_owner;
 

@@ -2,9 +2,10 @@
 //! other pays next to nothing.
 //!
 //! Every metric has the label `topic`, and none the partition, so their number does not grow with the partitions.
-//! Handles are requested from the recorder when a worker is built: install it before.
+//! A series is requested from the recorder when it is first recorded, so that queues in which nothing happens cost a
+//! scrape next to nothing; those of [`HANDLED`] that alerts are about when a worker is built. Install the recorder before.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use ::metrics::{Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram};
@@ -29,7 +30,8 @@ pub const LAG_SECONDS: &str = "tito_event_lag_seconds";
 pub const IN_FLIGHT: &str = "tito_events_in_flight";
 /// Histogram: how many outcomes one acknowledging transaction recorded.
 pub const BATCH_EVENTS: &str = "tito_acknowledgement_batch_events";
-/// Histogram: how long a read of due events took, in seconds, whether it found any or failed.
+/// Histogram: how long a read of due events took, in seconds, whether it found any or failed; of a queue the first that
+/// does, and all after that.
 pub const POLL_SECONDS: &str = "tito_poll_seconds";
 /// Histogram: how long an acknowledging transaction took, with its replays, in seconds, whether it succeeded or failed.
 pub const COMMIT_SECONDS: &str = "tito_commit_seconds";
@@ -63,33 +65,48 @@ pub const ALL: [&str; 13] = [
     LONGEST_RUN_SECONDS,
 ];
 
-/// The handles of one subscription.
+/// What is shown as 0 from the beginning, so that an increase shows the first one.
+const SHOWN_AT_ONCE: [Fate; 5] = [Fate::Done, Fate::Retried, Fate::Dead, Fate::Discarded, Fate::Malformed];
+
+/// The handles of one subscription, each requested when it is first needed.
 #[derive(Debug)]
 pub(crate) struct Meters {
+    topic: Arc<str>,
     activity: Arc<QueueActivity>,
-    handled: [Counter; Fate::NAMES.len()],
-    handler_seconds: Histogram,
-    lag_seconds: Histogram,
-    in_flight: Gauge,
-    batch_events: Histogram,
-    poll_seconds: Histogram,
-    commit_seconds: Histogram,
+    handled: [OnceLock<Counter>; Fate::NAMES.len()],
+    handler_seconds: OnceLock<Histogram>,
+    lag_seconds: OnceLock<Histogram>,
+    in_flight: OnceLock<Gauge>,
+    batch_events: OnceLock<Histogram>,
+    poll_seconds: OnceLock<Histogram>,
+    commit_seconds: OnceLock<Histogram>,
 }
 
 impl Meters {
     pub(crate) fn new(topic: &str, activity: Arc<QueueActivity>) -> Self {
         describe();
-        let topic = || topic.to_string();
-        Self {
+        let meters = Self {
+            topic: topic.into(),
             activity,
-            handled: Fate::NAMES.map(|(_, name)| counter!(HANDLED, TOPIC => topic(), OUTCOME => name)),
-            handler_seconds: histogram!(HANDLER_SECONDS, TOPIC => topic()),
-            lag_seconds: histogram!(LAG_SECONDS, TOPIC => topic()),
-            in_flight: gauge!(IN_FLIGHT, TOPIC => topic()),
-            batch_events: histogram!(BATCH_EVENTS, TOPIC => topic()),
-            poll_seconds: histogram!(POLL_SECONDS, TOPIC => topic()),
-            commit_seconds: histogram!(COMMIT_SECONDS, TOPIC => topic()),
-        }
+            handled: Default::default(),
+            handler_seconds: OnceLock::new(),
+            lag_seconds: OnceLock::new(),
+            in_flight: OnceLock::new(),
+            batch_events: OnceLock::new(),
+            poll_seconds: OnceLock::new(),
+            commit_seconds: OnceLock::new(),
+        };
+        SHOWN_AT_ONCE.into_iter().for_each(|fate| _ = meters.counter(fate));
+        meters
+    }
+
+    fn counter(&self, fate: Fate) -> &Counter {
+        let new = || counter!(HANDLED, TOPIC => self.topic.to_string(), OUTCOME => fate.as_str());
+        self.handled[fate as usize].get_or_init(new)
+    }
+
+    fn histogram<'a>(&self, name: &'static str, handle: &'a OnceLock<Histogram>) -> &'a Histogram {
+        handle.get_or_init(|| histogram!(name, TOPIC => self.topic.to_string()))
     }
 
     /// What became of an event was recorded.
@@ -99,35 +116,40 @@ impl Meters {
 
     /// The same of many.
     pub(crate) fn handled_many(&self, fate: Fate, events: u64) {
-        self.handled[fate as usize].increment(events);
+        self.counter(fate).increment(events);
         self.activity.handled(fate, events);
     }
 
     /// An event was handed out this long after it fell due.
     pub(super) fn handed_out(&self, lag_millis: u64) {
-        self.lag_seconds.record(lag_millis as f64 / 1_000.0);
+        self.histogram(LAG_SECONDS, &self.lag_seconds).record(lag_millis as f64 / 1_000.0);
     }
 
     /// A handler runs, until what this returns is dropped.
     pub(super) fn handler_runs(&self) -> InFlight {
-        self.in_flight.increment(1.0);
+        let in_flight = self.in_flight.get_or_init(|| gauge!(IN_FLIGHT, TOPIC => self.topic.to_string()));
+        in_flight.increment(1.0);
         InFlight {
             began: Instant::now(),
-            in_flight: self.in_flight.clone(),
-            seconds: self.handler_seconds.clone(),
+            in_flight: in_flight.clone(),
+            seconds: self.histogram(HANDLER_SECONDS, &self.handler_seconds).clone(),
             activity: self.activity.clone(),
         }
     }
 
     /// Due events are read, until what this returns is dropped.
-    pub(crate) fn time_poll(&self) -> Timer {
-        Timer { began: Instant::now(), seconds: self.poll_seconds.clone() }
+    pub(crate) fn time_poll(&self) -> PollTimer<'_> {
+        PollTimer { meters: self, began: Instant::now(), is_empty: false }
     }
 
     /// A number of outcomes is recorded in one transaction, until what this returns is dropped.
     pub(crate) fn time_acknowledgement(&self, events: usize) -> Timer {
-        self.batch_events.record(events as f64);
-        Timer { began: Instant::now(), seconds: self.commit_seconds.clone() }
+        self.histogram(BATCH_EVENTS, &self.batch_events).record(events as f64);
+        self.timer(COMMIT_SECONDS, &self.commit_seconds)
+    }
+
+    fn timer(&self, name: &'static str, handle: &OnceLock<Histogram>) -> Timer {
+        Timer { began: Instant::now(), seconds: self.histogram(name, handle).clone() }
     }
 }
 
@@ -141,6 +163,29 @@ pub(crate) struct Timer {
 impl Drop for Timer {
     fn drop(&mut self) {
         self.seconds.record(self.began.elapsed());
+    }
+}
+
+/// Records how long it lived, but for reads of a queue of which nothing was ever read.
+#[must_use]
+pub(crate) struct PollTimer<'a> {
+    meters: &'a Meters,
+    began: Instant,
+    is_empty: bool,
+}
+
+impl PollTimer<'_> {
+    pub(crate) fn found_nothing(&mut self) {
+        self.is_empty = true;
+    }
+}
+
+impl Drop for PollTimer<'_> {
+    fn drop(&mut self) {
+        let seconds = &self.meters.poll_seconds;
+        if !self.is_empty || seconds.get().is_some() {
+            self.meters.histogram(POLL_SECONDS, seconds).record(self.began.elapsed());
+        }
     }
 }
 

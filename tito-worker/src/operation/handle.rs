@@ -36,7 +36,7 @@ const LOOK: Duration = Duration::from_millis(200);
 /// end.
 #[derive(Clone, Debug)]
 pub struct Operations {
-    queue: TitoQueue,
+    pub(super) queue: TitoQueue,
 }
 
 impl TitoQueue {
@@ -95,16 +95,7 @@ impl Operations {
     /// input that could be written and not read again, such as one that is nested about 127 deep, and those of the engine.
     pub async fn start(&self, operation: Operation) -> Result<Uuid, QueueError> {
         let Operation { task, who, why, rate } = operation;
-        for queue in task.queues() {
-            check_queue_name(queue)?;
-            self.queue.existing(queue).await?;
-        }
-        if let OperationTask::Replay { from, into, .. } = &task
-            && topic_of(from).0 != topic_of(into).0
-        {
-            let (name, reason) = (into.clone(), "it belongs to another topic");
-            return Err(TitoError::InvalidName { what: "queue to replay into", name, reason }.into());
-        }
+        self.check(&task).await?;
         if let OperationTask::Reindex { table, index } = &task {
             check_catalogued(&self.queue.engine, table, index).await?;
         }
@@ -149,6 +140,21 @@ impl Operations {
         let id = Box::pin(start).await?;
         tracing::info!(operation = %id, who = shown_who, why = shown_why, ?task, ?rate, "an operation was begun");
         Ok(id)
+    }
+
+    /// Refuses queues that there are not.
+    pub(super) async fn check(&self, task: &OperationTask) -> Result<(), QueueError> {
+        for queue in task.queues() {
+            check_queue_name(queue)?;
+            self.queue.existing(queue).await?;
+        }
+        if let OperationTask::Replay { from, into, .. } = task
+            && topic_of(from).0 != topic_of(into).0
+        {
+            let (name, reason) = (into.clone(), "it belongs to another topic");
+            return Err(TitoError::InvalidName { what: "queue to replay into", name, reason }.into());
+        }
+        Ok(())
     }
 
     /// Up to `limit` operations, latest first, before the one named `before`. An operation whose row can't be read is

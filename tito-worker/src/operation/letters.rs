@@ -17,6 +17,23 @@ use crate::topics::check_group;
 /// is.
 const AHEAD_MILLIS: u64 = 10_000;
 
+/// The event of a dead letter, where it is redriven; `None` of what is no event.
+pub(super) fn redriven(key: &[u8], value: &[u8], latest: i64, letters: &EventFilter) -> Option<Option<TitoEvent>> {
+    let (place, event) = (Place::parse(Kind::Dead, key)?, TitoEvent::decode(key, value).ok()?);
+    // What fails for good meanwhile would keep this going for ever.
+    let is_redriven = place.second <= latest && letters.chooses(&event, place.second);
+    Some(is_redriven.then_some(event))
+}
+
+/// Whether a dead letter is deleted.
+pub(super) fn is_purged(key: &[u8], value: &[u8], latest: i64, letters: &EventFilter) -> bool {
+    match (Place::parse(Kind::Dead, key), TitoEvent::decode(key, value)) {
+        (Some(place), _) if place.second > latest => false,
+        (Some(place), Ok(event)) => letters.chooses(&event, place.second),
+        _ => letters.is_all(),
+    }
+}
+
 /// Makes some due again.
 pub(super) async fn redrive(
     tx: &Transaction,
@@ -36,13 +53,9 @@ pub(super) async fn redrive(
         && let Some((key, value)) = page.next()
     {
         searched += 1;
-        match (Place::parse(Kind::Dead, &key), TitoEvent::decode(&key, &value)) {
-            // What fails for good meanwhile would keep this going for ever.
-            (Some(place), Ok(event)) if place.second <= row.latest && letters.chooses(&event, place.second) => {
-                chosen.push(event);
-            }
-            (Some(_), Ok(_)) => {}
-            _ => skipped += 1,
+        match redriven(&key, &value, row.latest, letters) {
+            Some(event) => chosen.extend(event),
+            None => skipped += 1,
         }
     }
     let cursor = page.cursor();
@@ -108,12 +121,7 @@ pub(super) async fn purge(
         && let Some((key, value)) = page.next()
     {
         progress.searched += 1;
-        let is_chosen = match (Place::parse(Kind::Dead, &key), TitoEvent::decode(&key, &value)) {
-            (Some(place), _) if place.second > row.latest => false,
-            (Some(place), Ok(event)) => letters.chooses(&event, place.second),
-            _ => letters.is_all(),
-        };
-        if is_chosen {
+        if is_purged(&key, &value, row.latest, letters) {
             tx.system_keys().delete(key).await?;
             progress.done += 1;
         }

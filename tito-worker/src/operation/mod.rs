@@ -10,6 +10,7 @@
 //! | `row` | what is stored |
 //! | `info` | how it is shown |
 //! | `handle` | start, list, stop, wait |
+//! | `rehearsed` | how much one would affect |
 //! | `step` | one step of one of them |
 //! | `by_application` | steps for which the application's models and projections are needed |
 //! | `cursor` | keys as cursors |
@@ -31,6 +32,7 @@ mod operator;
 mod pending;
 mod rebuilt;
 mod registered;
+mod rehearsed;
 mod reindexed;
 mod replayed;
 mod resumed;
@@ -45,4 +47,5 @@ pub use named::{NamedStep, Stepped};
 pub use operator::Operator;
 pub use rebuilt::{RebuildProgress, Rebuilds};
 pub(crate) use registered::OperationTypes;
+pub use rehearsed::Rehearsed;
 pub use task::{EventFilter, Operation, OperationTask};

@@ -15,6 +15,16 @@ fn second_of(id: Uuid) -> i64 {
     i64::try_from(started_at(id).physical_millis() / 1_000).unwrap_or(i64::MAX)
 }
 
+/// Whether what is stored under the key of an event is deleted.
+pub(super) fn is_purged(key: &[u8], value: &[u8], latest: i64, events: &EventFilter) -> bool {
+    match (keys::parse_event(key), TitoEvent::decode(key, value)) {
+        // Where publishing goes on this would never end.
+        (Some(place), _) if second_of(place.id) > latest => false,
+        (Some(place), Ok(event)) => events.chooses(&event, place.seconds),
+        _ => events.is_all(),
+    }
+}
+
 /// Deletes some for good.
 pub(super) async fn purge(tx: &Transaction, row: &OperationRow, queue: &str, events: &EventFilter) -> Result<Progress> {
     let mut page = Page::read(tx, row, keys::events_of_queue(queue)).await?;
@@ -25,13 +35,7 @@ pub(super) async fn purge(tx: &Transaction, row: &OperationRow, queue: &str, eve
         && let Some((key, value)) = page.next()
     {
         progress.searched += 1;
-        let is_chosen = match (keys::parse_event(&key), TitoEvent::decode(&key, &value)) {
-            // Where publishing goes on this would never end.
-            (Some(place), _) if second_of(place.id) > row.latest => false,
-            (Some(place), Ok(event)) => events.chooses(&event, place.seconds),
-            _ => events.is_all(),
-        };
-        if is_chosen {
+        if is_purged(&key, &value, row.latest, events) {
             is_waited_for |= blocks_until(&key, &value).is_some();
             delete_pending(tx, key, &value).await?;
             progress.done += 1;

@@ -26,12 +26,14 @@ pub struct OwnerCounts {
     pub unique: u64,
     /// Periodic schedules.
     pub schedules: u64,
+    /// Whether there may be more than were counted.
+    pub at_least: bool,
 }
 
 impl OwnerCounts {
     /// All kinds together.
     pub fn total(&self) -> u64 {
-        let Self { due, scheduled, retrying, malformed, dead, done, unique, schedules } = *self;
+        let Self { due, scheduled, retrying, malformed, dead, done, unique, schedules, at_least: _ } = *self;
         due + scheduled + retrying + malformed + dead + done + unique + schedules
     }
 
@@ -55,5 +57,6 @@ impl AddAssign for OwnerCounts {
         self.done += other.done;
         self.unique += other.unique;
         self.schedules += other.schedules;
+        self.at_least |= other.at_least;
     }
 }

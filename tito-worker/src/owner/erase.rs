@@ -198,6 +198,6 @@ async fn erase(tx: &Transaction, found: Found, erased: &mut OwnerCounts, gone: &
     tx.system_keys().delete(key).await
 }
 
-fn state_of(event: &Located, now: i64) -> PendingState {
+pub(super) fn state_of(event: &Located, now: i64) -> PendingState {
     PendingState::of(&event.key, read_event(&event.key, &event.value).as_ref(), now).0
 }

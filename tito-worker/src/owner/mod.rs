@@ -9,11 +9,13 @@
 //! |---|---|
 //! | `counts` | how much of each kind |
 //! | `belongings` | what there is of what the rows name |
+//! | `count` | how much there is of it |
 //! | `erase` | deletes it, step by step |
 //! | `search` | reads everything there is, and says whether something is the owner's |
 //! | `sweep` | deletes rows of what is gone |
 
 mod belongings;
+mod count;
 mod counts;
 mod erase;
 mod search;

@@ -99,7 +99,7 @@ pub(crate) fn known_version<'a>(workers: impl IntoIterator<Item = &'a WorkerInfo
 }
 
 impl WorkerInfo {
-    fn of_row(id: Uuid, row: WorkerRow, now_millis: u64) -> Self {
+    pub(super) fn of_row(id: Uuid, row: WorkerRow, now_millis: u64) -> Self {
         let live = row.is_live(now_millis);
         Self {
             id,
@@ -123,7 +123,7 @@ impl WorkerInfo {
     }
 
     /// A member of a release that did not register.
-    fn of_member(fleet: String, member: MemberInfo) -> Self {
+    pub(super) fn of_member(fleet: String, member: MemberInfo) -> Self {
         Self {
             id: member.id,
             name: member.name,

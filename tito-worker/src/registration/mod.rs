@@ -11,11 +11,13 @@
 //! | `running` | the handlers that run |
 //! | `row` | what is stored |
 //! | `list` | workers and fleets, as others see them |
+//! | `page` | workers, a page at a time |
 //! | `retire` | tells a worker to leave |
 //! | `sweep` | rows of workers that have died |
 
 mod about;
 mod list;
+mod page;
 mod retire;
 mod row;
 mod running;
@@ -35,6 +37,7 @@ use uuid::Uuid;
 pub(crate) use self::about::{About, git_commit, host_name};
 pub(crate) use self::list::known_version;
 pub use self::list::{FleetInfo, InHand, WorkerInfo};
+pub use self::page::{WorkerPage, WorkerPlace};
 pub(crate) use self::running::Running;
 pub use self::running::RunningHandler;
 pub(crate) use self::sweep::sweep_registrations;

@@ -1,11 +1,11 @@
 //! The handlers that run in a worker.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 use tito_core::event::TitoEvent;
 use uuid::Uuid;
 
@@ -37,26 +37,33 @@ pub(crate) struct Running(Mutex<State>);
 #[derive(Default)]
 struct State {
     next: u64,
-    runs: BTreeMap<u64, Run>,
+    /// Those that began together are one entry.
+    begun: BTreeMap<u64, Begun>,
 }
 
-struct Run {
+/// Handlers of one queue that began at the same moment.
+struct Begun {
     queue: Arc<str>,
+    since_monotonic_millis: u64,
+    handled: SmallVec<[Handled; 1]>,
+}
+
+/// An event that is being handled.
+struct Handled {
     partition: u16,
     event: Uuid,
     entity: String,
     attempt: u32,
-    since_monotonic_millis: u64,
 }
 
-impl Run {
-    fn told(&self, at: impl Fn(u64) -> u64) -> RunningHandler {
+impl Begun {
+    fn told(&self, handled: &Handled, at: impl Fn(u64) -> u64) -> RunningHandler {
         RunningHandler {
             queue: self.queue.to_string(),
-            partition: self.partition,
-            event: self.event,
-            entity: self.entity.clone(),
-            attempt: self.attempt,
+            partition: handled.partition,
+            event: handled.event,
+            entity: handled.entity.clone(),
+            attempt: handled.attempt,
             since: time_of_millis(at(self.since_monotonic_millis)),
         }
     }
@@ -66,15 +73,14 @@ impl Run {
 #[must_use]
 pub(crate) struct Runs<'a> {
     running: &'a Running,
-    numbers: Range<u64>,
+    number: u64,
 }
 
 impl Drop for Runs<'_> {
     fn drop(&mut self) {
-        let mut state = self.running.locked();
-        for number in self.numbers.clone() {
-            state.runs.remove(&number);
-        }
+        let ended = self.running.locked().begun.remove(&self.number);
+        // Freed without the lock.
+        drop(ended);
     }
 }
 
@@ -86,34 +92,34 @@ impl Running {
         monotonic_millis: u64,
         events: impl Iterator<Item = (u16, &'a TitoEvent)>,
     ) -> Runs<'_> {
+        let handled = events.map(|(partition, event)| Handled {
+            partition,
+            event: event.id,
+            entity: event.entity.clone(),
+            attempt: event.attempt(),
+        });
+        let begun =
+            Begun { queue: queue.clone(), since_monotonic_millis: monotonic_millis, handled: handled.collect() };
         let mut state = self.locked();
-        let first = state.next;
-        for (partition, event) in events {
-            let number = state.next;
-            state.next += 1;
-            let run = Run {
-                queue: queue.clone(),
-                partition,
-                event: event.id,
-                entity: event.entity.clone(),
-                attempt: event.attempt(),
-                since_monotonic_millis: monotonic_millis,
-            };
-            state.runs.insert(number, run);
-        }
-        Runs { running: self, numbers: first..state.next }
+        let number = state.next;
+        state.next += 1;
+        state.begun.insert(number, begun);
+        Runs { running: self, number }
     }
 
     /// Those that run longest, `at` being what a moment of the monotonic clock was in milliseconds of the engine's time.
     pub(super) fn longest(&self, count: usize, at: impl Fn(u64) -> u64) -> Vec<RunningHandler> {
-        self.locked().runs.values().take(count).map(|run| run.told(&at)).collect()
+        let state = self.locked();
+        let all = state.begun.values().flat_map(|begun| begun.handled.iter().map(move |handled| (begun, handled)));
+        all.take(count).map(|(begun, handled)| begun.told(handled, &at)).collect()
     }
 
     /// The one for an event of a queue.
     pub(super) fn of(&self, queue: &str, event: Uuid, at: impl Fn(u64) -> u64) -> Option<RunningHandler> {
         let state = self.locked();
-        let mut runs = state.runs.values();
-        runs.find(|run| run.event == event && *run.queue == *queue).map(|run| run.told(at))
+        let of_queue = state.begun.values().filter(|begun| *begun.queue == *queue);
+        let mut all = of_queue.flat_map(|begun| begun.handled.iter().map(move |handled| (begun, handled)));
+        all.find(|(_, handled)| handled.event == event).map(|(begun, handled)| begun.told(handled, at))
     }
 
     fn locked(&self) -> MutexGuard<'_, State> {

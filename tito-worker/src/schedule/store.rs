@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use tito_core::database::Walk;
+use tito_core::engine::KeyValue;
 use tito_core::event::note_owner;
 use tito_core::row::StoredRow;
 use tito_core::{Result, TitoError, Transaction};
@@ -149,17 +149,34 @@ impl TitoQueue {
     /// # Errors
     /// Those of the engine.
     pub async fn schedules(&self) -> Result<Vec<ScheduleInfo>, QueueError> {
-        let mut all = Vec::new();
-        let mut walk = Walk::over(keys::schedules());
-        while let Some((page, _)) = walk.next(&self.engine).await? {
-            for (key, bytes) in &page {
-                match Stored::read(key, bytes) {
-                    Ok((name, stored)) => all.push(ScheduleInfo::of(name, stored)),
-                    Err(error) => self.engine.log_damaged(&error, "a schedule can't be read and is left out"),
-                }
+        self.page_of_schedules(usize::MAX, None).await
+    }
+
+    /// Up to `limit` [schedules](TitoQueue::schedules), after the one named `after`; fewer if there are no more. Reads
+    /// no others.
+    ///
+    /// # Errors
+    /// Those of the engine.
+    pub async fn page_of_schedules(&self, limit: usize, after: Option<&str>) -> Result<Vec<ScheduleInfo>, QueueError> {
+        let all = keys::schedules();
+        let range = after.map_or(all.clone(), |name| all.after(&keys::schedule(name)));
+        let read = |(key, bytes): &KeyValue, _| match Stored::read(key, bytes) {
+            Ok((name, stored)) => Some(ScheduleInfo::of(name, stored)),
+            Err(error) => {
+                self.engine.log_damaged(&error, "a schedule can't be read and is left out");
+                None
             }
-        }
-        Ok(all)
+        };
+        Ok(self.first_of(range, limit, read).await?)
+    }
+
+    /// Whether there is a schedule of this name, even one whose row can't be read.
+    ///
+    /// # Errors
+    /// Those of the engine.
+    pub async fn has_schedule(&self, name: &str) -> Result<bool, QueueError> {
+        let key = &keys::schedule(name);
+        Ok(self.engine.transaction(|tx| async move { tx.get(key).await }).await?.is_some())
     }
 
     /// Pauses a schedule: nothing is published until it is resumed. Returns whether there is such a schedule.

@@ -34,7 +34,7 @@ use tito_core::{Database, Result};
 use crate::error::QueueError;
 
 pub(crate) use self::existing::{cached_topic, change_topic, existing_topic};
-pub(crate) use self::pause::end_pause;
+pub(crate) use self::pause::{end_pause, pause_ends};
 pub(crate) use self::unknown::unknown_topic;
 pub use groups::GroupStart;
 pub use resize::Resized;

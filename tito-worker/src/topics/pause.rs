@@ -69,15 +69,26 @@ impl TitoQueue {
     }
 }
 
-/// Resumes a queue if it was paused until a time that has come. Returns its topic as it is then.
+/// When the pause of a queue is to be ended by a worker, in Unix seconds. At once where a release that knows nothing of such
+/// times has resumed it: what that leaves behind would end the next pause which it begins.
+pub(crate) fn pause_ends(topic: &Topic, queue: &str) -> Option<i64> {
+    let (is_paused, until) = match topic_of(queue).1 {
+        None => (topic.paused, topic.paused_until),
+        Some(group) => topic.groups.get(group).map(|group| (group.paused, group.paused_until))?,
+    };
+    until.map(|until| if is_paused { until } else { 0 })
+}
+
+/// Resumes a queue if it was paused until a time that has come, or forgets that time where it was resumed before. Returns its
+/// topic as it is then.
 pub(crate) async fn end_pause(database: &Database, queue: &str) -> Result<Arc<Topic>, QueueError> {
     let end = |pause: Pause, now| match pause.until {
-        Some(until) if pause.is_paused && until <= now => Pause::NONE,
+        Some(until) if !pause.is_paused || until <= now => Pause::NONE,
         _ => pause,
     };
     let topic = change_pause(database, queue, end).await?;
     if !topic.is_paused(queue) {
-        tracing::info!(queue, "the queue resumes, as the time of its pause is over");
+        tracing::info!(queue, "the queue is no longer paused for a time");
     }
     Ok(topic)
 }

@@ -1,6 +1,5 @@
 //! Lists topics.
 
-use tito_core::database::{PageSize, Walk};
 use tito_core::engine::KeyValue;
 use tito_core::event::Topic;
 use tito_core::{KeyText, Result, TitoError};
@@ -8,9 +7,6 @@ use tito_core::{KeyText, Result, TitoError};
 use crate::error::QueueError;
 use crate::keys;
 use crate::queue::TitoQueue;
-
-/// How many topics are read at once.
-const PAGE: usize = 1_000;
 
 impl TitoQueue {
     /// Up to `limit` topics with their names, by name, after the one named `after`; fewer if there are no more. A topic
@@ -21,23 +17,14 @@ impl TitoQueue {
     pub async fn topics(&self, limit: usize, after: Option<&str>) -> Result<Vec<(String, Topic)>, QueueError> {
         let all = keys::topics();
         let range = after.map_or(all.clone(), |name| all.after(&keys::topic(name)));
-        let mut walk = Walk::over(range).in_pages(PageSize::entries(limit.clamp(1, PAGE)));
-        let mut topics = Vec::new();
-        while topics.len() < limit
-            && let Some((page, _)) = walk.next(&self.engine).await?
-        {
-            // More of the page than is wanted in all, where some of it can't be read.
-            for stored in &page {
-                if topics.len() == limit {
-                    break;
-                }
-                match decode_topic(stored) {
-                    Ok(topic) => topics.push(topic),
-                    Err(error) => self.engine.log_damaged(&error, "a topic can't be read and is left out"),
-                }
+        let read = |stored: &KeyValue, _| match decode_topic(stored) {
+            Ok(topic) => Some(topic),
+            Err(error) => {
+                self.engine.log_damaged(&error, "a topic can't be read and is left out");
+                None
             }
-        }
-        Ok(topics)
+        };
+        Ok(self.first_of(range, limit, read).await?)
     }
 }
 

@@ -173,7 +173,7 @@ impl Runner {
         }
         let hands = deliveries.first().and_then(|one| one.origin.hands.as_deref());
         let _runs = hands.map(|hands| {
-            let taken = deliveries.iter().map(|one| one.origin.partition).zip(&events);
+            let taken = deliveries.iter().map(|one| one.origin.partition).zip(events.iter().map(|event| &**event));
             hands.registration.running.begin(&self.queue, self.database.clock().monotonic_millis(), taken)
         });
         // The handler is dropped in here, too.
@@ -201,7 +201,7 @@ impl Runner {
     async fn run_handler(
         &self,
         deliveries: &[Delivery],
-        events: Few<TitoEvent>,
+        events: Few<Box<TitoEvent>>,
         runs: &[Run],
     ) -> Result<Few<Verdict>, Ended> {
         if self.handler.in_transaction {
@@ -221,7 +221,7 @@ impl Runner {
             }
             Handle::Batch(handler) => {
                 let context = Context::new(None, self.database.clone(), None);
-                let handled = handler(events.into_vec(), context).await;
+                let handled = handler(events.into_iter().map(|event| *event).collect(), context).await;
                 let outcomes = handled.map_err(|error| Ended::failed(text_of(&*error)))?;
                 let mut turns = Turns::new(self.policy.order);
                 let verdict = |(delivery, outcome): (&Delivery, _)| {

@@ -11,7 +11,7 @@ use super::supervisor::{read_topic, warn_of_no_events, warn_of_unknown_topic};
 use super::{Worker, WorkerReport, resumed};
 use crate::error::QueueError;
 use crate::schedule;
-use crate::topics::end_pause;
+use crate::topics::{end_pause, pause_ends};
 
 impl Worker {
     /// Publishes the due firings of schedules, handles everything that is due or becomes due in the process, and
@@ -54,7 +54,7 @@ impl Worker {
                     continue;
                 };
                 warn_of_no_events(&runner.queue, &topic);
-                let topic = match topic.paused_until(&runner.queue) {
+                let topic = match pause_ends(&topic, &runner.queue) {
                     Some(_) => end_pause(database, &runner.queue).await?,
                     None => topic,
                 };

@@ -51,9 +51,9 @@ pub(super) struct Delivery {
 }
 
 impl Delivery {
-    pub(super) fn decode(&self) -> Result<TitoEvent, TitoError> {
+    pub(super) fn decode(&self) -> Result<Box<TitoEvent>, TitoError> {
         // Whoever records what becomes of it reads it again.
-        TitoEvent::decode_known(&self.key, &self.stored)
+        TitoEvent::decode_known(&self.key, &self.stored).map(Box::new)
     }
 }
 

@@ -23,7 +23,7 @@ use crate::error::QueueError;
 use crate::membership::{Lease, Membership, Owned};
 use crate::moved::begin_noting;
 use crate::partitions::PartitionConfig;
-use crate::topics::{end_pause, unknown_topic};
+use crate::topics::{end_pause, pause_ends, unknown_topic};
 
 /// How a worker gets its partitions.
 pub(super) enum Ownership {
@@ -202,7 +202,7 @@ impl Supervisor {
         tokio::select! {
             () = self.runner.source.outdated.notified() => {}
             () = told => {}
-            () = self.end_pause(topic.paused_until(&self.runner.queue)) => {}
+            () = self.end_pause(pause_ends(&topic, &self.runner.queue)) => {}
         }
         loop {
             match read_topic(&self.database, &self.runner).await {

@@ -22,7 +22,7 @@ impl Runner {
     pub(super) async fn run_in_transaction(
         &self,
         deliveries: &[Delivery],
-        decoded: Few<TitoEvent>,
+        decoded: Few<Box<TitoEvent>>,
         runs: &[Run],
     ) -> Result<Few<Verdict>, Ended> {
         // Hardly any transaction is replayed, so only the first attempt gets the decoded events.
@@ -53,7 +53,7 @@ impl Runner {
         &self,
         tx: Transaction,
         deliveries: &[Delivery],
-        decoded: Few<TitoEvent>,
+        decoded: Few<Box<TitoEvent>>,
         runs: &[Run],
     ) -> Result<Option<Few<Verdict>>> {
         let order = self.policy.order;
@@ -92,7 +92,7 @@ impl Runner {
             };
             // Hardly any was changed since it was read, by its progress or another worker.
             let as_read = as_read.filter(|_| bytes == delivery.stored);
-            events.push(as_read.map_or_else(|| TitoEvent::decode_known(&delivery.key, &bytes), Ok)?);
+            events.push(as_read.map_or_else(|| TitoEvent::decode_known(&delivery.key, &bytes).map(Box::new), Ok)?);
             scopes.push(run);
             stored.push((delivery, bytes));
         }
@@ -102,6 +102,7 @@ impl Runner {
         let outcomes = match &self.handler.run {
             Handle::Batch(_) if events.is_empty() => Vec::new(),
             Handle::Batch(handler) => {
+                let events = events.into_iter().map(|event| *event).collect();
                 let outcomes = handler(events, context(None)).await.map_err(TitoError::application)?;
                 durations.extend(scopes.iter().map(|run| run.elapsed()));
                 outcomes

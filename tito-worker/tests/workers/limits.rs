@@ -146,6 +146,51 @@ pub async fn a_queue_that_is_paused_for_a_time_goes_on_by_itself(db: Database, c
     assert_eq!(resumed.revision, pausing.revision + 1, "it is resumed once");
 }
 
+/// Pauses or resumes as a release does that knows no pauses for a time, and keeps what it does not know.
+async fn pause_as_before(db: &Database, is_paused: bool) {
+    let change = |mut topic: Topic, _| async move {
+        topic.paused = is_paused;
+        Ok(Some(topic))
+    };
+    Topic::change(db, "job", change).await.unwrap();
+}
+
+#[fact]
+pub async fn the_time_of_a_pause_that_an_earlier_release_has_ended_ends_no_other(db: Database, clock: TestClock) {
+    let queue = TitoQueue::new(db.clone());
+    with_one_partition(&db).await;
+    let stored = async || Topic::find(&db, "job").await.unwrap().unwrap();
+    let is_left = async |is_left: bool| {
+        while stored().await.paused_until.is_some() != is_left {
+            a_moment(&clock).await;
+        }
+    };
+    let until = || at_second(second(&clock) + 600);
+    // Of workers that run, and of those that only drain.
+    for runs in [true, false] {
+        let (builder, _told) = telling(&db);
+        let worker = runs.then(|| Running::start(builder));
+        queue.pause_until("job", until()).await.unwrap();
+        is_left(true).await;
+        pause_as_before(&db, false).await;
+        if !runs {
+            telling(&db).0.build().drain().await.unwrap();
+        }
+        is_left(false).await;
+        pause_as_before(&db, true).await;
+        clock.advance(Duration::from_secs(1_200));
+        for _ in 0..10 {
+            a_moment(&clock).await;
+        }
+        if let Some(worker) = worker {
+            worker.stop().await;
+        }
+        telling(&db).0.build().drain().await.unwrap();
+        assert!(stored().await.paused, "who paused it resumes it");
+        queue.resume("job").await.unwrap();
+    }
+}
+
 #[fact]
 pub async fn the_last_word_about_a_pause_holds(db: Database, clock: TestClock) {
     let queue = TitoQueue::new(db.clone());

@@ -9,7 +9,7 @@ use tito_backup::{Place, VerifyOptions, restore_with, verify_backup};
 use tito_core::Database;
 
 use super::input;
-use super::verify::{Found, tell};
+use super::verify::{Checked, Found, tell};
 use crate::failure::Result;
 use crate::output::{Bar, note};
 use crate::session::Session;
@@ -41,7 +41,7 @@ impl Restore {
             let options = VerifyOptions::default().on_progress(move |progress| shown.at(progress.bytes));
             let verified = verify_backup(file, &space, &options).await?;
             drop((options, bar));
-            return tell(session, &Found::Backup(self.file), &verified);
+            return tell(session, &Found::Backup(self.file), &Checked::of(&verified)?, false);
         }
         let url = session.url()?;
         // Refused before anything is read where it names no place for a database.

@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use clap::Args;
 use serde::Deserialize;
-use serde_json::json;
 use serde_json::value::RawValue;
 use tito_backup::{Verified, VerifyOptions, verify, verify_backup};
 use tito_console::Audit;
-use tito_console::api::{Code, Problem};
+use tito_console::api::{self, Code, Problem};
 
+use super::super::change::confirm_count;
 use super::{input, parse_bytes};
-use crate::confirm::confirm;
+use crate::client::Answer;
 use crate::failure::{Failure, Kind, Result};
 use crate::output::{Bar, Table, visible};
 use crate::session::{Session, Use};
@@ -26,12 +26,68 @@ pub(crate) struct Verify {
     /// Verifies a backup, by restoring it into a temporary place
     #[arg(long, value_name = "FILE", conflicts_with = "repair")]
     backup: Option<PathBuf>,
-    /// Puts right what a rule says how; asks before that
+    /// Repairs what a rule covers, which can delete rows; says how many and asks first
     #[arg(long)]
     repair: bool,
+    /// Only says how many rows a repair would put right
+    #[arg(long, requires = "repair")]
+    dry_run: bool,
     /// How much to read per second at most, such as 20MiB
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
     rate: Option<u64>,
+}
+
+impl Verify {
+    pub(crate) async fn run(self, session: &mut Session) -> Result<()> {
+        if let Some(path) = &self.backup {
+            let (options, bar) = self.options(session);
+            let (file, _) = input(path).await?;
+            let verified = verify_backup(file, &std::env::temp_dir(), &options).await?;
+            drop((options, bar));
+            return tell(session, &Found::Backup(path.clone()), &Checked::of(&verified)?, false);
+        }
+        if self.repair && (self.dry_run || !session.is_confirmed()) {
+            let found = self.check(session, false).await?;
+            if self.dry_run {
+                return tell(session, &Found::Database, &found, true);
+            }
+            session.close_opened().await;
+            let rows = found.value.repairable;
+            confirm_count(session, &format!("{rows} rows that are wrong, which are put right or deleted")).await?;
+        }
+        let checked = self.check(session, self.repair).await?;
+        tell(session, &Found::Database, &checked, false)
+    }
+
+    fn options(&self, session: &Session) -> (VerifyOptions, Arc<Bar>) {
+        let bar = Arc::new(Bar::bytes("verify", session.output.is_json()));
+        let shown = bar.clone();
+        let options = VerifyOptions::default().on_progress(move |progress| shown.at(progress.bytes));
+        let options = match self.rate {
+            Some(rate) => options.bytes_per_second(rate),
+            None => options,
+        };
+        (options, bar)
+    }
+
+    async fn check(&self, session: &mut Session, repairs: bool) -> Result<Checked> {
+        let (options, bar) = self.options(session);
+        let purpose = if repairs { Use::Change } else { Use::Read };
+        let Some(database) = session.database(purpose).await? else {
+            // It shows the bar too.
+            drop(options);
+            return there(session, self.rate, repairs, bar).await;
+        };
+        if !repairs {
+            return Checked::of(&verify(&database, &options).await?);
+        }
+        let options = options.repair();
+        let verified = async { Ok(verify(&database, &options).await?) };
+        let audit = Audit::of(&database);
+        let repaired = audit.change(&session.operator(), "repair", "the database", verified, problem).await;
+        audit.close().await;
+        Checked::of(&repaired?)
+    }
 }
 
 /// What was verified.
@@ -42,48 +98,32 @@ pub(crate) enum Found {
     Backup(PathBuf),
 }
 
-impl Verify {
-    pub(crate) async fn run(self, session: &mut Session) -> Result<()> {
-        if self.repair {
-            let what = "This puts right what a rule says how, by which rows can be deleted. Go on".to_string();
-            confirm(session, what, "--yes does, without --repair it only verifies").await?;
-        }
-        let bar = Arc::new(Bar::bytes("verify", session.output.is_json()));
-        let shown = bar.clone();
-        let mut options = VerifyOptions::default().on_progress(move |progress| shown.at(progress.bytes));
-        if let Some(rate) = self.rate {
-            options = options.bytes_per_second(rate);
-        }
-        if self.repair {
-            options = options.repair();
-        }
-        let (found, verified) = match self.backup {
-            Some(path) => {
-                let (file, _) = input(&path).await?;
-                let verified = verify_backup(file, &std::env::temp_dir(), &options).await?;
-                (Found::Backup(path), verified)
-            }
-            None => {
-                let purpose = if self.repair { Use::Change } else { Use::Read };
-                let Some(database) = session.database(purpose).await? else {
-                    // It shows the bar too.
-                    drop(options);
-                    return there(session, self.rate, self.repair, bar).await;
-                };
-                let verified = async { Ok(verify(&database, &options).await?) };
-                let verified = if self.repair {
-                    let audit = Audit::of(&database);
-                    let repaired = audit.change(&session.operator(), "repair", "the database", verified, problem).await;
-                    audit.close().await;
-                    repaired?
-                } else {
-                    verified.await?
-                };
-                (Found::Database, verified)
-            }
+/// What a verification has found, as the API says it.
+pub(crate) type Checked = Answer<api::Verified>;
+
+impl Checked {
+    /// What was found in this process.
+    pub(crate) fn of(verified: &Verified) -> Result<Self> {
+        let difference = |of: &tito_backup::Difference| api::Difference {
+            key: api::encode_key(of.key.as_bytes()),
+            wrong: of.wrong.to_string(),
+            is_repaired: of.is_repaired,
         };
-        drop((options, bar));
-        tell(session, &found, &verified)
+        let value = api::Verified {
+            entries: verified.entries,
+            bytes: verified.bytes,
+            differences: verified.differences.iter().map(difference).collect(),
+            total: verified.total,
+            repaired: verified.repaired,
+            repairable: verified.repairable,
+            unknown: verified.unknown,
+            is_sound: verified.is_sound(),
+            tables_without_model: verified.tables_without_model.clone(),
+            stores_without_types: verified.stores_without_types.clone(),
+        };
+        let raw = serde_json::value::to_raw_value(&value);
+        let raw = raw.map_err(|error| Failure::new(Kind::Failed, "no JSON").because(error))?;
+        Ok(Self { raw, value })
     }
 }
 
@@ -99,19 +139,19 @@ fn problem(failure: &Failure) -> Problem {
 }
 
 /// Lets whoever has the database open verify it.
-async fn there(session: &mut Session, rate: Option<u64>, repair: bool, bar: Arc<Bar>) -> Result<()> {
+async fn there(session: &mut Session, rate: Option<u64>, repairs: bool, bar: Arc<Bar>) -> Result<Checked> {
     let call = crate::api::post(["verify"]).query_if("bytes_per_second", rate);
-    let call = if repair { session.change(call.query("repair", true)) } else { call.only_reads() };
+    let call = if repairs { session.change(call.query("repair", true)) } else { call.only_reads() };
     let mut lines = session.client(Use::Read).await?.lines(&call).await?;
+    let unknown = |error| Failure::new(Kind::Failed, "a line is not what this program knows").because(error);
     while let Some(line) = lines.next().await? {
-        let said: Said = serde_json::from_str(line.get())
-            .map_err(|error| Failure::new(Kind::Failed, "a line is not what this program knows").because(error))?;
+        let said: Said = serde_json::from_str(line.get()).map_err(unknown)?;
         if let Some(progress) = said.progress {
             bar.at(progress.bytes);
         }
-        if let Some(verified) = said.verified {
-            drop(bar);
-            return told(session, &verified);
+        if let Some(raw) = said.verified {
+            let value = serde_json::from_str(raw.get()).map_err(unknown)?;
+            return Ok(Answer { raw, value });
         }
         if let Some(error) = said.error {
             return Err(Failure::new(if error.retryable { Kind::Unavailable } else { Kind::Failed }, error.message));
@@ -133,66 +173,30 @@ struct Progressed {
     bytes: u64,
 }
 
-fn told(session: &Session, raw: &RawValue) -> Result<()> {
-    let verified: tito_console::api::Verified = serde_json::from_str(raw.get())
-        .map_err(|error| Failure::new(Kind::Failed, "the answer is not what this program knows").because(error))?;
-    let told = session.output.answer(&raw, |output| {
-        if verified.total > 0 {
-            let mut table = Table::new(["KEY", "WRONG", "REPAIRED"]);
-            for of in &verified.differences {
-                table.row([of.key.clone(), of.wrong.clone(), yes_or_no(of.is_repaired)]);
-            }
-            output.table(&table, "")?;
-        }
-        let (wrong, rows) = (verified.total.saturating_sub(verified.repaired), verified.entries);
-        output.line(format!("{rows} rows of the database verified, by their form; {wrong} are wrong"))
-    });
-    verdict(verified.is_sound, "the database", told)
-}
-
-fn yes_or_no(is_so: bool) -> String {
-    if is_so { "yes" } else { "no" }.to_string()
-}
-
-/// What is not sound fails as that, also where whoever read the output has gone.
-fn verdict(is_sound: bool, what: &str, told: Result<()>) -> Result<()> {
-    if is_sound { told } else { Err(Failure::new(Kind::Unsound, format!("{what} is not sound"))) }
-}
-
-/// Says what was found, and fails where that is not sound.
-pub(crate) fn tell(session: &Session, found: &Found, verified: &Verified) -> Result<()> {
+/// Says what was found, and fails where that is not sound, also where whoever read the output has gone.
+pub(crate) fn tell(session: &Session, found: &Found, checked: &Checked, is_rehearsal: bool) -> Result<()> {
     let what = match found {
         Found::Database => "the database".to_string(),
         Found::Backup(path) => format!("the backup {}", visible(&path.to_string_lossy())),
     };
-    let differences: Vec<_> = verified
-        .differences
-        .iter()
-        .map(|of| json!({"key": of.key.to_string(), "wrong": of.wrong.to_string(), "is_repaired": of.is_repaired}))
-        .collect();
-    let answer = json!({
-        "is_sound": verified.is_sound(),
-        "is_complete": verified.is_complete(),
-        "rows": verified.entries,
-        "bytes": verified.bytes,
-        "total": verified.total,
-        "repaired": verified.repaired,
-        "unknown": verified.unknown,
-        "tables_without_model": verified.tables_without_model,
-        "stores_without_types": verified.stores_without_types,
-        "differences": differences,
-    });
-    let told = session.output.answer(&answer, |output| {
+    let verified = &checked.value;
+    let told = session.output.answer(&checked.raw, |output| {
         if verified.total > 0 {
             let mut table = Table::new(["KEY", "WRONG", "REPAIRED"]);
             for of in &verified.differences {
-                table.row([of.key.to_string(), of.wrong.to_string(), yes_or_no(of.is_repaired)]);
+                let is_repaired = if of.is_repaired { "yes" } else { "no" };
+                table.row([of.key.clone(), of.wrong.clone(), is_repaired.to_string()]);
             }
             output.table(&table, "")?;
         }
-        let (wrong, rows) = (verified.total - verified.repaired, verified.entries);
-        let by = if verified.is_complete() { "" } else { ", by their form: no models and types were given" };
-        output.line(format!("{rows} rows of {what} verified{by}; {wrong} are wrong"))
+        let (wrong, rows) = (verified.total.saturating_sub(verified.repaired), verified.entries);
+        let is_complete = verified.tables_without_model.is_empty() && verified.stores_without_types.is_empty();
+        let by = if is_complete { "" } else { ", by their form: no models and types were given" };
+        output.line(format!("{rows} rows of {what} verified{by}; {wrong} are wrong"))?;
+        if is_rehearsal {
+            output.line(format!("{} of these would be put right; nothing was done", verified.repairable))?;
+        }
+        Ok(())
     });
-    verdict(verified.is_sound(), &what, told)
+    if verified.is_sound { told } else { Err(Failure::new(Kind::Unsound, format!("{what} is not sound"))) }
 }

@@ -147,8 +147,8 @@ impl Committer {
         let mut writes: Vec<Write> = Vec::with_capacity(count);
         group.iter_mut().for_each(|accepted| writes.append(&mut accepted.writes));
         // Sorted, so that neighbours in the tree are written one after the other. No key occurs twice: members of one
-        // group that share a key conflict.
-        writes.sort_unstable_by(|(left, _), (right, _)| left.cmp(right));
+        // group that share a key conflict. Each member's writes are sorted already, and the stable sort merges them.
+        writes.sort_by(|(left, _), (right, _)| left.cmp(right));
         match self.append_measured(writes, reserved, admission) {
             Ok(()) => {
                 outcome.reserved = outcome.reserved.max(Some(reserved));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use redb::backends::InMemoryBackend;
 use redb::{
-    Database, DatabaseError, ReadOnlyTable, ReadableDatabase, StorageBackend, TableDefinition, TableError,
+    AccessGuard, Database, DatabaseError, ReadOnlyTable, ReadableDatabase, StorageBackend, TableDefinition, TableError,
     WriteTransaction,
 };
 
@@ -14,7 +14,7 @@ use super::file::DataFile;
 use super::memtable::Memtable;
 use super::overlay::Overlay;
 use super::space::Space;
-use crate::embedded::store::{Entries, StoreResult};
+use crate::embedded::store::StoreResult;
 use crate::engine::DatabaseIdentity;
 use crate::engine::Direction;
 use crate::error::{BoxError, TitoError};
@@ -57,6 +57,9 @@ pub(in crate::embedded) enum OpenError {
     Identity(TitoError),
     Other(BoxError),
 }
+
+/// A key and its value, in a page of the database file.
+pub(super) type Stored<'a> = (AccessGuard<'a, &'static [u8]>, AccessGuard<'a, &'static [u8]>);
 
 /// One state of the database file.
 pub(super) struct BaseSnapshot(ReadOnlyTable<&'static [u8], &'static [u8]>);
@@ -227,14 +230,17 @@ impl BaseSnapshot {
         Ok(self.0.get(key)?.map(|value| value.value().to_vec()))
     }
 
-    pub(super) fn range(&self, range: &KeyRange, direction: Direction) -> StoreResult<Entries<'_>> {
-        let entries = self.0.range::<&[u8]>(range.bounds())?.map(|entry| {
-            let (key, value) = entry?;
-            Ok((key.value().to_vec(), value.value().to_vec()))
-        });
-        Ok(match direction {
-            Direction::Ascending => Box::new(entries),
-            Direction::Descending => Box::new(entries.rev()),
-        })
+    /// The entries of a range as they lie in the file's pages.
+    pub(super) fn range(
+        &self,
+        range: &KeyRange,
+        direction: Direction,
+    ) -> StoreResult<impl Iterator<Item = StoreResult<Stored<'_>>>> {
+        let mut entries = self.0.range::<&[u8]>(range.bounds())?;
+        let next = move || match direction {
+            Direction::Ascending => entries.next(),
+            Direction::Descending => entries.next_back(),
+        };
+        Ok(std::iter::from_fn(next).map(|entry| Ok(entry?)))
     }
 }

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::base::BaseSnapshot;
+use super::base::{BaseSnapshot, Stored};
 use super::memtable::Memtable;
-use crate::embedded::merge::{Merge, Source};
-use crate::embedded::store::{Entries, Snapshot, StoreResult};
+use crate::embedded::merge::{Entry, Merge, Source};
+use crate::embedded::store::{Snapshot, StoreResult, Visit, Write};
 use crate::engine::Direction;
 use crate::keys::KeyRange;
 
@@ -24,13 +24,42 @@ impl Snapshot for StorageSnapshot {
         }
     }
 
-    fn range(&self, range: &KeyRange, direction: Direction) -> StoreResult<Entries<'_>> {
-        let base = self.base.range(range, direction)?.map(|entry| entry.map(|(key, value)| (key, Some(value))));
-        let tables = self
-            .tables
-            .iter()
-            .map(|table| -> Source<'_> { Box::new(table.range(range, direction, self.version).map(Ok)) });
-        let sources: Vec<Source<'_>> = tables.chain([Box::new(base) as Source<'_>]).collect();
-        Ok(Box::new(Merge::new(sources, direction)))
+    fn visit(&self, range: &KeyRange, direction: Direction, visit: Visit<'_>) -> StoreResult<()> {
+        let base: Source<'_, Here<'_>> =
+            Box::new(self.base.range(range, direction)?.map(|entry| entry.map(Here::Base)));
+        let tables = self.tables.iter().map(|table| -> Source<'_, Here<'_>> {
+            Box::new(table.range(range, direction, self.version).map(|write| Ok(Here::Table(write))))
+        });
+        for entry in Merge::new(tables.chain([base]), direction) {
+            let entry = entry?;
+            if let Some(value) = entry.value()
+                && visit(entry.key(), value).is_break()
+            {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// An entry, copied only where it would be locked.
+enum Here<'a> {
+    Table(Write),
+    Base(Stored<'a>),
+}
+
+impl Entry for Here<'_> {
+    fn key(&self) -> &[u8] {
+        match self {
+            Self::Table(write) => write.key(),
+            Self::Base((key, _)) => key.value(),
+        }
+    }
+
+    fn value(&self) -> Option<&[u8]> {
+        match self {
+            Self::Table(write) => write.value(),
+            Self::Base((_, value)) => Some(value.value()),
+        }
     }
 }

@@ -75,6 +75,10 @@ pub async fn pages_keep_to_their_bytes_and_cover_the_range(opener: Opener) {
         let (mut rest, mut found) = (KeyRange::prefix("page:"), Vec::new());
         loop {
             let page = snapshot.next_page(rest.clone(), direction, size).await.unwrap();
+            if direction == Direction::Ascending {
+                let packed = snapshot.next_packed(rest.clone(), size).await.unwrap();
+                assert_eq!(packed, page.iter().cloned().collect());
+            }
             let Some((last, _)) = page.last() else { break };
             let total: usize = page.iter().map(|(key, value)| key.len() + value.len()).sum();
             assert!(page.len() == 1 || page.len() <= 70 && total <= 1_000, "{} entries of {total} bytes", page.len());
