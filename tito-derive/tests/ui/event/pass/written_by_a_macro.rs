@@ -1,5 +1,6 @@
 //! A macro of another crate's would find the event store by `$crate`.
 #![deny(warnings, missing_docs, unreachable_pub, unused_qualifications, clippy::all, clippy::pedantic)]
+#![allow(clippy::unwrap_used)]
 
 /// What a macro finds by `$crate`.
 pub use tito_eventstore;
