@@ -32,13 +32,17 @@ fn start(command: &mut Command) -> Child {
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
-/// Types Ctrl-C once something can be seen.
+/// Types Ctrl-C once something can be seen, and again until it ends: a program that was started with the signal ignored, as
+/// the background jobs of a shell are, sees it only once it listens.
 fn interrupt(mut child: Child, can_be_seen: impl Fn() -> bool) -> (Option<i32>, String) {
     while !can_be_seen() {
         assert!(child.try_wait().unwrap().is_none(), "it has ended before it was seen");
         std::thread::sleep(Duration::from_millis(10));
     }
-    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    while child.try_wait().unwrap().is_none() {
+        kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+        std::thread::sleep(Duration::from_millis(100));
+    }
     let mut said = String::new();
     child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
     (child.wait().unwrap().code(), said)

@@ -1,7 +1,8 @@
 //! What is counted and measured, through the `metrics` crate: an application that installs a recorder gets these; any
 //! other pays next to nothing.
 //!
-//! Every metric has the label `topic`, and none the partition, so their number does not grow with the partitions.
+//! What is about a queue has the label `topic`, and nothing the partition, so their number does not grow with the
+//! partitions. Reads and acknowledgements are about the engine, so that all queues of a process share their histograms.
 //! A series is requested from the recorder when it is first recorded, so that queues in which nothing happens cost a
 //! scrape next to nothing; those of [`HANDLED`] that alerts are about when a worker is built. Install the recorder before.
 
@@ -16,7 +17,7 @@ use crate::fate::Fate;
 
 pub use tito_core::event::PUBLISHED;
 
-/// The label of every metric: the topic.
+/// The label of what is about a queue: the topic.
 pub const TOPIC: &str = "topic";
 /// The label of [`HANDLED`]: what happened to the event, by [`Fate::as_str`].
 pub const OUTCOME: &str = "outcome";
@@ -28,12 +29,12 @@ pub const HANDLER_SECONDS: &str = "tito_handler_seconds";
 pub const LAG_SECONDS: &str = "tito_event_lag_seconds";
 /// Gauge: handlers that are running.
 pub const IN_FLIGHT: &str = "tito_events_in_flight";
-/// Histogram: how many outcomes one acknowledging transaction recorded.
+/// Histogram: how many outcomes one acknowledging transaction recorded, of all queues.
 pub const BATCH_EVENTS: &str = "tito_acknowledgement_batch_events";
-/// Histogram: how long a read of due events took, in seconds, whether it found any or failed; of a queue the first that
-/// does, and all after that.
+/// Histogram: how long a read of due events took, in seconds, whether it found any or failed, of all queues.
 pub const POLL_SECONDS: &str = "tito_poll_seconds";
-/// Histogram: how long an acknowledging transaction took, with its replays, in seconds, whether it succeeded or failed.
+/// Histogram: how long an acknowledging transaction took, with its replays, in seconds, whether it succeeded or failed,
+/// of all queues.
 pub const COMMIT_SECONDS: &str = "tito_commit_seconds";
 
 /// Gauge: events that are due and not done, at least. Set if [`WorkerBuilder::gauges`](crate::WorkerBuilder::gauges)
@@ -77,9 +78,9 @@ pub(crate) struct Meters {
     handler_seconds: OnceLock<Histogram>,
     lag_seconds: OnceLock<Histogram>,
     in_flight: OnceLock<Gauge>,
-    batch_events: OnceLock<Histogram>,
-    poll_seconds: OnceLock<Histogram>,
-    commit_seconds: OnceLock<Histogram>,
+    batch_events: Histogram,
+    poll_seconds: Histogram,
+    commit_seconds: Histogram,
 }
 
 impl Meters {
@@ -92,9 +93,9 @@ impl Meters {
             handler_seconds: OnceLock::new(),
             lag_seconds: OnceLock::new(),
             in_flight: OnceLock::new(),
-            batch_events: OnceLock::new(),
-            poll_seconds: OnceLock::new(),
-            commit_seconds: OnceLock::new(),
+            batch_events: histogram!(BATCH_EVENTS),
+            poll_seconds: histogram!(POLL_SECONDS),
+            commit_seconds: histogram!(COMMIT_SECONDS),
         };
         SHOWN_AT_ONCE.into_iter().for_each(|fate| _ = meters.counter(fate));
         meters
@@ -138,18 +139,14 @@ impl Meters {
     }
 
     /// Due events are read, until what this returns is dropped.
-    pub(crate) fn time_poll(&self) -> PollTimer<'_> {
-        PollTimer { meters: self, began: Instant::now(), is_empty: false }
+    pub(crate) fn time_poll(&self) -> Timer {
+        Timer::new(&self.poll_seconds)
     }
 
     /// A number of outcomes is recorded in one transaction, until what this returns is dropped.
     pub(crate) fn time_acknowledgement(&self, events: usize) -> Timer {
-        self.histogram(BATCH_EVENTS, &self.batch_events).record(events as f64);
-        self.timer(COMMIT_SECONDS, &self.commit_seconds)
-    }
-
-    fn timer(&self, name: &'static str, handle: &OnceLock<Histogram>) -> Timer {
-        Timer { began: Instant::now(), seconds: self.histogram(name, handle).clone() }
+        self.batch_events.record(events as f64);
+        Timer::new(&self.commit_seconds)
     }
 }
 
@@ -160,32 +157,15 @@ pub(crate) struct Timer {
     seconds: Histogram,
 }
 
+impl Timer {
+    fn new(seconds: &Histogram) -> Self {
+        Self { began: Instant::now(), seconds: seconds.clone() }
+    }
+}
+
 impl Drop for Timer {
     fn drop(&mut self) {
         self.seconds.record(self.began.elapsed());
-    }
-}
-
-/// Records how long it lived, but for reads of a queue of which nothing was ever read.
-#[must_use]
-pub(crate) struct PollTimer<'a> {
-    meters: &'a Meters,
-    began: Instant,
-    is_empty: bool,
-}
-
-impl PollTimer<'_> {
-    pub(crate) fn found_nothing(&mut self) {
-        self.is_empty = true;
-    }
-}
-
-impl Drop for PollTimer<'_> {
-    fn drop(&mut self) {
-        let seconds = &self.meters.poll_seconds;
-        if !self.is_empty || seconds.get().is_some() {
-            self.meters.histogram(POLL_SECONDS, seconds).record(self.began.elapsed());
-        }
     }
 }
 

@@ -11,7 +11,6 @@ use super::entry::{Entry, PageRules};
 use super::page::{Page, Wanted, checkpoint_floor, read_page};
 use super::{Partition, next_pause};
 use crate::keys;
-use crate::observe::metrics::PollTimer;
 use crate::outcome::Outcome;
 use crate::time::time_of;
 use crate::worker::cursor::{Cursor, End, PageRead, Revisits};
@@ -62,11 +61,8 @@ impl Partition {
                 }
                 let _turn = runner.source.turn().await;
                 let is_poll = matches!(wanted, Wanted::Events(..));
-                let mut poll = is_poll.then(|| runner.observe.meters.time_poll());
+                let poll = is_poll.then(|| runner.observe.meters.time_poll());
                 let page = read_page(&database, wanted).await?;
-                if page.entries.is_empty() {
-                    poll.iter_mut().for_each(PollTimer::found_nothing);
-                }
                 drop(poll);
                 // Before anything is handed out or counted for a rate.
                 if is_poll
