@@ -4,7 +4,7 @@ use std::sync::Arc;
 use super::answers::locked_by;
 use super::{Call, Commit, Phase};
 use crate::protocol::{Limit, Output};
-use crate::{Error, Outcome, Reason, Timestamp};
+use crate::{Error, Outcome, Reason};
 
 impl<R: Clone> Commit<R> {
     pub(super) fn deadline(&mut self) {
