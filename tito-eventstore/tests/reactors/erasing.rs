@@ -45,7 +45,7 @@ pub async fn nothing_is_handed_out_of_an_entity_that_was_erased(db: Database, cl
 
 #[fact]
 pub async fn what_a_reactor_has_in_memory_is_not_handed_out_once_it_is_erased(db: Database, clock: TestClock) {
-    // What a plain handler is handed can't be taken back in another process, which learns of it a moment later.
+    // Another process learns of an erasure a moment later. What its handlers do by then has no effect if it is transactional.
     for (in_transaction, elsewhere) in [(false, false), (true, false), (true, true)] {
         let bank = bank(&db).await;
         let process =
@@ -87,8 +87,10 @@ pub async fn what_a_reactor_has_in_memory_is_not_handed_out_once_it_is_erased(db
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         running.stop().await;
-        assert_eq!(notes.of("account.ada"), [6], "in a transaction: {in_transaction}, in another process: {elsewhere}");
-        assert_eq!((notes.once("account.bob"), notes.of("account.cid")), (vec![1, 3], vec![5]));
+        if !elsewhere {
+            assert_eq!(notes.of("account.ada"), [6], "in a transaction: {in_transaction}");
+        }
+        assert_eq!((notes.once("account.bob"), notes.once("account.cid")), (vec![1, 3], vec![5]));
         if in_transaction {
             assert_counted_once(&db, [1, 3, 5, 6]).await;
         }
