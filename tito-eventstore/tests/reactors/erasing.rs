@@ -93,6 +93,17 @@ pub async fn what_a_reactor_has_in_memory_is_not_handed_out_once_it_is_erased(db
         assert_eq!((notes.once("account.bob"), notes.once("account.cid")), (vec![1, 3], vec![5]));
         if in_transaction {
             assert_counted_once(&db, [1, 3, 5, 6]).await;
+            let counted: Vec<_> = stored(&db, "effect:").await.into_iter().map(|(key, _)| key).collect();
+            let forget = |tx: Transaction| {
+                let counted = counted.clone();
+                async move {
+                    for key in counted {
+                        tx.delete(key).await?;
+                    }
+                    Ok(())
+                }
+            };
+            db.transaction(forget).await.unwrap();
         }
         assert_eq!(in_queue(&db).await, (0, 0));
         tito_eventstore::Manager::new(db.clone()).delete_event_store("bank").await.unwrap();
