@@ -118,21 +118,11 @@ where
 
     /// Reports that the locks in the way are gone.
     pub(crate) fn resolve(&mut self) -> Vec<LockInfo> {
-        self.resolve_but(None)
-    }
-
-    /// Reports that the locks in the way have this many milliseconds left to live.
-    pub(crate) fn find_alive(&mut self, left: u64) -> &mut Self {
-        self.resolve_but(Some(left));
-        self
-    }
-
-    fn resolve_but(&mut self, left: Option<u64>) -> Vec<LockInfo> {
         let (call, locks) = self.take("locks to resolve", |output| match output {
             Output::Resolve { call, locks } => Some((*call, locks.clone())),
             _ => None,
         });
-        self.happen(Event::Resolved { call, left: Ok(left) });
+        self.happen(Event::Resolved { call, left: Ok(None) });
         locks
     }
 

@@ -5,11 +5,6 @@ use super::{Batch, Call, Commit, Phase, Step};
 use crate::protocol::{Backoff, Output, Pause, Reply, Response, mismatched, unexpected};
 use crate::{Error, Reason, Timestamp};
 
-/// That a lock was in the way.
-pub(super) fn locked_by(lock: &LockInfo) -> Reason {
-    Reason::Locked { key: lock.key.clone().into(), holder: Timestamp::from_raw(lock.lock_version) }
-}
-
 /// What a key's error means to a prewrite.
 enum Met {
     /// A lock of another transaction, to be resolved.
@@ -57,8 +52,7 @@ impl<R: Clone> Commit<R> {
         if let Phase::Prewriting = self.phase {
             self.last_lock = locks.first().cloned();
             self.last_error = None;
-            let newer = locks.iter().find(|lock| lock.lock_version > self.plan.start).cloned().map(Box::new);
-            let call = self.calls.open(Call::Resolve { keys: batch.keys, attempt: batch.attempt, newer });
+            let call = self.calls.open(Call::Resolve { keys: batch.keys, attempt: batch.attempt });
             self.out.push(Output::Resolve { call, locks });
         }
     }
@@ -71,20 +65,7 @@ impl<R: Clone> Commit<R> {
     }
 
     /// The locks that a prewrite met are gone, or have this many milliseconds left to live.
-    ///
-    /// A transaction that began later will commit later than this one's start, if it commits: there is nothing to wait
-    /// for. So only younger ones wait for older ones, and no two for each other, as in client-go's
-    /// `txnkv/transaction/prewrite.go`.
-    pub(super) fn resolved(
-        &mut self,
-        keys: Vec<usize>,
-        attempt: u32,
-        newer: Option<Box<LockInfo>>,
-        left: Result<Option<u64>, Error>,
-    ) {
-        if let (Ok(Some(_)), Some(lock)) = (&left, newer) {
-            return self.fail(locked_by(&lock));
-        }
+    pub(super) fn resolved(&mut self, keys: Vec<usize>, attempt: u32, left: Result<Option<u64>, Error>) {
         let backoff = Pause::Backoff { kind: Backoff::Lock, attempt };
         let pause = match left {
             // Don't ask for a contended key at full speed for ever.

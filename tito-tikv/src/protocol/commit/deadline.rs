@@ -1,10 +1,9 @@
 //! What becomes of a commit when its time is up.
 use std::sync::Arc;
 
-use super::answers::locked_by;
 use super::{Call, Commit, Phase};
 use crate::protocol::{Limit, Output};
-use crate::{Error, Outcome, Reason};
+use crate::{Error, Outcome, Reason, Timestamp};
 
 impl<R: Clone> Commit<R> {
     pub(super) fn deadline(&mut self) {
@@ -48,7 +47,9 @@ impl<R: Clone> Commit<R> {
     /// Why nothing is committed at the deadline.
     fn overdue(&self) -> Reason {
         match &self.last_lock {
-            Some(lock) => locked_by(lock),
+            Some(lock) => {
+                Reason::Locked { key: lock.key.clone().into(), holder: Timestamp::from_raw(lock.lock_version) }
+            }
             None => Reason::Failed(self.late()),
         }
     }

@@ -300,8 +300,8 @@ impl<R: Clone> Machine<R> for Commit<R> {
                 _ => {}
             },
             Event::Resolved { call, left } => {
-                if let Some(Call::Resolve { keys, attempt, newer }) = self.calls.take(call) {
-                    self.resolved(keys, attempt, newer, left);
+                if let Some(Call::Resolve { keys, attempt }) = self.calls.take(call) {
+                    self.resolved(keys, attempt, left);
                 }
             }
         }

@@ -1,6 +1,4 @@
 //! The phase of a commit, and what it waits for.
-use tito_tikv_proto::kvrpcpb::LockInfo;
-
 use super::Batch;
 use crate::Reason;
 
@@ -22,29 +20,12 @@ pub(super) enum Step {
 /// What the machine waits for.
 #[derive(Clone, Debug)]
 pub(super) enum Call<R> {
-    Locate {
-        step: Step,
-        keys: Vec<usize>,
-        attempt: u32,
-    },
+    Locate { step: Step, keys: Vec<usize>, attempt: u32 },
     Send(Batch<R, Step>),
-    Pause {
-        step: Step,
-        keys: Vec<usize>,
-        attempt: u32,
-    },
-    /// `newer` is a lock of a transaction that began later.
-    Resolve {
-        keys: Vec<usize>,
-        attempt: u32,
-        newer: Option<Box<LockInfo>>,
-    },
-    Timestamp {
-        attempt: u32,
-    },
-    TimestampPause {
-        attempt: u32,
-    },
+    Pause { step: Step, keys: Vec<usize>, attempt: u32 },
+    Resolve { keys: Vec<usize>, attempt: u32 },
+    Timestamp { attempt: u32 },
+    TimestampPause { attempt: u32 },
     HeartBeatPause,
     HeartBeatLocate,
     HeartBeat,

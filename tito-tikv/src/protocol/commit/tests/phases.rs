@@ -99,29 +99,6 @@ fn locks_in_the_way_are_resolved_and_the_prewrite_sent_again() {
 }
 
 #[test]
-fn one_that_began_later_is_not_waited_for_while_it_lives() {
-    let mut script = script(&["a"]);
-    script.locate(&[('A', 1)]).answer(locked_since("a", START + 1)).find_alive(3_000);
-    assert!(matches!(reason(script.decided()), Reason::Locked { holder, .. } if holder.raw() == START + 1));
-}
-
-#[test]
-fn one_that_began_later_and_is_dead_is_resolved() {
-    let mut script = script(&["a"]);
-    script.locate(&[('A', 1)]).answer(locked_since("a", START + 1)).resolve();
-    script.locate(&[('A', 1)]).answer(prewrite()).timestamp(LATER).locate(&[('A', 1)]).answer(commit());
-    assert_committed(script.decided(), LATER);
-}
-
-#[test]
-fn one_that_began_earlier_is_waited_for() {
-    let mut script = script(&["a"]);
-    script.locate(&[('A', 1)]).answer(locked_since("a", START - 1)).find_alive(3_000).wait();
-    script.locate(&[('A', 1)]).answer(prewrite()).timestamp(LATER).locate(&[('A', 1)]).answer(commit());
-    assert_committed(script.decided(), LATER);
-}
-
-#[test]
 fn a_pushed_transaction_takes_a_later_timestamp() {
     let mut script = script(&["a"]);
     script.locate(&[('A', 1)]).answer(prewrite()).timestamp(LATER).locate(&[('A', 1)]).answer(expired());
