@@ -249,7 +249,7 @@ pub async fn removing_a_group_can_be_interrupted_anywhere(db: Database, clock: T
     for how in [Interruption::Dropped, Interruption::Unknown] {
         for n in 1.. {
             add(&db, &clock, "mail", GroupStart::Now).await;
-            publish(&db, (0..210).map(job)).await;
+            turning(&clock, publish(&db, (0..210).map(job))).await;
             let was_interrupted = interrupted(&db, &clock, (how, n), queue.remove_group("job", "mail")).await;
             match n % 3 {
                 0 => turning(&clock, queue.finish_changes()).await.map(|_| ()).unwrap(),
