@@ -64,8 +64,9 @@ pub enum Reason {
         /// The key.
         key: Key,
     },
-    /// Another transaction held a key until the deadline. A new transaction can succeed.
-    #[error("key {key} was locked by the transaction of {holder} until the deadline")]
+    /// Another transaction held a key: one that began later, and would commit too late for this one, or an earlier one
+    /// until the deadline. A new transaction can succeed.
+    #[error("key {key} was locked by the transaction of {holder}")]
     Locked {
         /// The key.
         key: Key,

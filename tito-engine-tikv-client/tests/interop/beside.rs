@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use futures::stream::{self, StreamExt};
 use tito_core::clock::Clock;
 use tito_core::engine::{Limits, Shared};
 use tito_core::{Database, Now, Result, Timestamp, TitoEngine, TitoSnapshot, TitoTransaction};
@@ -93,10 +94,13 @@ async fn run(seed: u64, pessimistic: bool, is_in_motion: bool) {
 async fn transactions_of_both_engines_are_isolated_from_each_other() {
     let histories: u64 = std::env::var("TITO_HISTORIES").map_or(5, |number| number.parse().unwrap());
     let first = tito_test_engines::seed();
-    for seed in (0..histories).map(|number| first.wrapping_add(number)) {
-        run(seed, false, false).await;
-        run(seed, false, true).await;
-    }
+    // Those who meet wait for each other most of the time.
+    stream::iter((0..histories).map(|number| first.wrapping_add(number)))
+        .for_each_concurrent(5, |seed| async move {
+            run(seed, false, false).await;
+            run(seed, false, true).await;
+        })
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

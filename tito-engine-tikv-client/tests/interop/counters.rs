@@ -1,5 +1,6 @@
 //! A fleet that is upgraded one process by one: both engines raise the same counters, and no step is lost.
 
+use futures::future::join_all;
 use tito_core::{Database, TitoError};
 use tito_test_engines::mock_tikv::MockCluster;
 
@@ -21,7 +22,8 @@ async fn raise(db: &Database, counter: &str) -> Result<(), TitoError> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn counters_that_both_raise_sum_up() {
-    for pessimistic in [[false, false], [true, false], [true, true]] {
+    // Those who meet wait for each other most of the time.
+    join_all([[false, false], [true, false], [true, true]].map(|pessimistic| async move {
         let builder = MockCluster::builder().split_default_keyspace(false).stores(3).split_at(["g", "p"]);
         let cluster = builder.start().await.unwrap();
         let mut tasks = Vec::new();
@@ -55,5 +57,6 @@ async fn counters_that_both_raise_sum_up() {
             }
             assert_eq!(found, done, "read by {kind:?}, pessimistic: {pessimistic:?}");
         }
-    }
+    }))
+    .await;
 }

@@ -72,7 +72,7 @@ fn happens<D>(core: &Arc<Core>, output: Output<Arc<Region>, D>) -> Option<Happen
             }))
         }
         Output::Resolve { call, locks } => {
-            Some(Box::pin(async move { Event::Resolved { call, left: core.resolve_for_write(locks).await } }))
+            Some(Box::pin(async move { Event::Resolved { call, alive: core.resolve_for_write(locks).await } }))
         }
         Output::Decided(_) | Output::Finished | Output::Limit(_) => None,
     }

@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 
 use super::core::{Core, Deadline};
 use super::driver::drive;
+use crate::protocol::Alive;
 use crate::protocol::resolve::{Asked, Resolve, Status};
 use crate::region::Region;
 use crate::transport::BoxFuture;
@@ -43,8 +44,8 @@ impl Core {
         join_all(looks).await.into_iter().collect()
     }
 
-    /// Gets locks out of a writer's way. Returns how long the one that lives longest has left; `None` if all are gone.
-    pub(crate) fn resolve_for_write(self: Arc<Self>, locks: Vec<LockInfo>) -> BoxFuture<Result<Option<u64>>> {
+    /// Gets locks out of a writer's way. Returns the transactions whose locks stay.
+    pub(crate) fn resolve_for_write(self: Arc<Self>, locks: Vec<LockInfo>) -> BoxFuture<Result<Vec<Alive>>> {
         Box::pin(async move {
             let machines = self.machines(locks, Caller::Writer).await?;
             let resolved = machines.into_iter().map(|(start, machine)| {
@@ -52,16 +53,16 @@ impl Core {
                 async move {
                     let mut found = Err(Error::Closed);
                     core.resolve(start, machine, |status| found = status).await;
-                    found
+                    found.map(|status| (start, status))
                 }
             });
-            let mut left = None;
-            for status in join_all(resolved).await {
-                if let Status::Alive { left_millis } = status? {
-                    left = left.max(Some(left_millis));
+            let mut alive = Vec::new();
+            for resolved in join_all(resolved).await {
+                if let (start, Status::Alive { left_millis }) = resolved? {
+                    alive.push(Alive { start, left_millis });
                 }
             }
-            Ok(left)
+            Ok(alive)
         })
     }
 

@@ -63,8 +63,8 @@ pub(crate) enum Event<R> {
     Timestamp { call: CallId, timestamp: Result<u64, Error> },
     /// The wait is over.
     Paused { call: CallId },
-    /// The locks are gone, or how many milliseconds the longest-lived of them has left.
-    Resolved { call: CallId, left: Result<Option<u64>, Error> },
+    /// The locks are gone but for those of these transactions, which live.
+    Resolved { call: CallId, alive: Result<Vec<Alive>, Error> },
     /// The limit is reached.
     Deadline,
 }
@@ -85,6 +85,14 @@ pub(crate) enum Reply {
 
 /// How many retries may follow without a pause.
 const AT_ONCE: u32 = 3;
+
+/// A transaction whose locks stay in the way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Alive {
+    pub(crate) start: u64,
+    /// How much of its time to live is left.
+    pub(crate) left_millis: u64,
+}
 
 /// How long to wait before retrying.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tito_tikv_proto::kvrpcpb::LockInfo;
 use tonic::Status;
 
-use super::{Backoff, CallId, Event, Limit, Machine, Output, Pause, Reply, Request, Response};
+use super::{Alive, Backoff, CallId, Event, Limit, Machine, Output, Pause, Reply, Request, Response};
 use crate::Error;
 
 /// A machine whose regions have one-letter names, and those of its requests that haven't been looked at yet.
@@ -118,11 +118,16 @@ where
 
     /// Reports that the locks in the way are gone.
     pub(crate) fn resolve(&mut self) -> Vec<LockInfo> {
+        self.resolve_but(Vec::new())
+    }
+
+    /// Reports that of the locks in the way those of these transactions stay.
+    pub(crate) fn resolve_but(&mut self, alive: Vec<Alive>) -> Vec<LockInfo> {
         let (call, locks) = self.take("locks to resolve", |output| match output {
             Output::Resolve { call, locks } => Some((*call, locks.clone())),
             _ => None,
         });
-        self.happen(Event::Resolved { call, left: Ok(None) });
+        self.happen(Event::Resolved { call, alive: Ok(alive) });
         locks
     }
 

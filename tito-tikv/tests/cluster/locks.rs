@@ -144,6 +144,29 @@ async fn an_orphan_whose_primary_was_never_written_is_rolled_back_after_its_time
 }
 
 #[tokio::test(start_paused = true)]
+async fn of_two_that_hold_what_the_other_wants_the_younger_one_commits_and_nobody_waits_for_long() {
+    let cluster = cluster(MockCluster::builder().split_at(["b"])).await;
+    let (older, younger) = (client(&cluster).await, client(&cluster).await);
+    let (mut first, mut second) = (older.begin().await.unwrap(), younger.begin().await.unwrap());
+    assert!(first.start() < second.start());
+    first.put("a", "first");
+    first.put("b", "first");
+    second.put("b", "second");
+    second.put("a", "second");
+    let begun = tokio::time::Instant::now();
+    // The first has `a` and the second `b` before either of them asks for the other key.
+    let late = Fault::Delay(Duration::from_millis(100));
+    cluster.faults().add(FaultRule::on(Rpc::KvPrewrite, late.clone()).keys("b").first(1));
+    let first = tokio::spawn(first.commit());
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    cluster.faults().add(FaultRule::on(Rpc::KvPrewrite, late).keys("a").first(1));
+    let (second, first) = (second.commit().await, first.await.unwrap());
+    assert!(matches!(first, Outcome::NotCommitted(Reason::Locked { .. })), "{first:?}");
+    assert!(matches!(second, Outcome::Committed(_)), "{second:?}");
+    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_lock_that_outlives_the_deadline_is_told_with_its_holder() {
     let cluster = cluster(MockCluster::builder().split_at(["b"])).await;
     let client = client(&cluster).await;

@@ -273,11 +273,11 @@ impl<R: Clone> Machine<R> for Acquire<R> {
                     self.go_on();
                 }
             }
-            Event::Resolved { call, left } => {
+            Event::Resolved { call, alive } => {
                 if self.calls.take(call).is_some() {
-                    match left {
-                        Ok(None) => self.go_on(),
-                        Ok(Some(_)) => self.pause(Pause::Backoff { kind: Backoff::Lock, attempt: 0 }),
+                    match alive {
+                        Ok(alive) if alive.is_empty() => self.go_on(),
+                        Ok(_) => self.pause(Pause::Backoff { kind: Backoff::Lock, attempt: 0 }),
                         Err(error) => {
                             self.last_error = Some(error);
                             self.pause(Pause::Backoff { kind: Backoff::Lock, attempt: 0 });

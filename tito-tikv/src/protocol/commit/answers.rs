@@ -2,8 +2,13 @@
 use tito_tikv_proto::kvrpcpb::{KeyError, LockInfo, write_conflict};
 
 use super::{Batch, Call, Commit, Phase, Step};
-use crate::protocol::{Backoff, Output, Pause, Reply, Response, mismatched, unexpected};
+use crate::protocol::{Alive, Backoff, Output, Pause, Reply, Response, mismatched, unexpected};
 use crate::{Error, Reason, Timestamp};
+
+/// That a lock was in the way.
+pub(super) fn locked_by(lock: &LockInfo) -> Reason {
+    Reason::Locked { key: lock.key.clone().into(), holder: Timestamp::from_raw(lock.lock_version) }
+}
 
 /// What a key's error means to a prewrite.
 enum Met {
@@ -52,7 +57,8 @@ impl<R: Clone> Commit<R> {
         if let Phase::Prewriting = self.phase {
             self.last_lock = locks.first().cloned();
             self.last_error = None;
-            let call = self.calls.open(Call::Resolve { keys: batch.keys, attempt: batch.attempt });
+            let call =
+                self.calls.open(Call::Resolve { keys: batch.keys, attempt: batch.attempt, locks: locks.clone() });
             self.out.push(Output::Resolve { call, locks });
         }
     }
@@ -64,8 +70,25 @@ impl<R: Clone> Commit<R> {
         }
     }
 
-    /// The locks that a prewrite met are gone, or have this many milliseconds left to live.
-    pub(super) fn resolved(&mut self, keys: Vec<usize>, attempt: u32, left: Result<Option<u64>, Error>) {
+    /// The locks that a prewrite met are gone, but for those of transactions that live.
+    ///
+    /// A transaction that began later will commit later than this one's start, if it commits: there is nothing to wait
+    /// for. So only younger ones wait for older ones, and no two for each other, as in client-go's
+    /// `txnkv/transaction/prewrite.go`.
+    pub(super) fn resolved(
+        &mut self,
+        keys: Vec<usize>,
+        attempt: u32,
+        locks: &[LockInfo],
+        alive: Result<Vec<Alive>, Error>,
+    ) {
+        if let Ok(alive) = &alive
+            && let Some(later) = alive.iter().find(|alive| alive.start > self.plan.start)
+            && let Some(lock) = locks.iter().find(|lock| lock.lock_version == later.start)
+        {
+            return self.fail(locked_by(lock));
+        }
+        let left = alive.map(|alive| alive.iter().map(|alive| alive.left_millis).max());
         let backoff = Pause::Backoff { kind: Backoff::Lock, attempt };
         let pause = match left {
             // Don't ask for a contended key at full speed for ever.

@@ -1,9 +1,10 @@
 //! What becomes of a commit when its time is up.
 use std::sync::Arc;
 
+use super::answers::locked_by;
 use super::{Call, Commit, Phase};
 use crate::protocol::{Limit, Output};
-use crate::{Error, Outcome, Reason, Timestamp};
+use crate::{Error, Outcome, Reason};
 
 impl<R: Clone> Commit<R> {
     pub(super) fn deadline(&mut self) {
@@ -47,9 +48,7 @@ impl<R: Clone> Commit<R> {
     /// Why nothing is committed at the deadline.
     fn overdue(&self) -> Reason {
         match &self.last_lock {
-            Some(lock) => {
-                Reason::Locked { key: lock.key.clone().into(), holder: Timestamp::from_raw(lock.lock_version) }
-            }
+            Some(lock) => locked_by(lock),
             None => Reason::Failed(self.late()),
         }
     }

@@ -299,9 +299,9 @@ impl<R: Clone> Machine<R> for Commit<R> {
                 Some(Call::HeartBeatPause) => self.heart_beat_is_due(),
                 _ => {}
             },
-            Event::Resolved { call, left } => {
-                if let Some(Call::Resolve { keys, attempt }) = self.calls.take(call) {
-                    self.resolved(keys, attempt, left);
+            Event::Resolved { call, alive } => {
+                if let Some(Call::Resolve { keys, attempt, locks }) = self.calls.take(call) {
+                    self.resolved(keys, attempt, &locks, alive);
                 }
             }
         }

@@ -1,4 +1,6 @@
 //! The phase of a commit, and what it waits for.
+use tito_tikv_proto::kvrpcpb::LockInfo;
+
 use super::Batch;
 use crate::Reason;
 
@@ -23,7 +25,7 @@ pub(super) enum Call<R> {
     Locate { step: Step, keys: Vec<usize>, attempt: u32 },
     Send(Batch<R, Step>),
     Pause { step: Step, keys: Vec<usize>, attempt: u32 },
-    Resolve { keys: Vec<usize>, attempt: u32 },
+    Resolve { keys: Vec<usize>, attempt: u32, locks: Vec<LockInfo> },
     Timestamp { attempt: u32 },
     TimestampPause { attempt: u32 },
     HeartBeatPause,

@@ -21,8 +21,8 @@ impl World<'_> {
                 if self.setting.expired {
                     self.cluster.jump_clock(60_000);
                 }
-                let left = self.core.clone().resolve_for_write(locks).await;
-                self.happen(number, Event::Resolved { call, left }).await;
+                let alive = self.core.clone().resolve_for_write(locks).await;
+                self.happen(number, Event::Resolved { call, alive }).await;
             }
             Pending::Pause { call, .. } => self.happen(number, Event::Paused { call }).await,
             Pending::Look => self.look(number).await,

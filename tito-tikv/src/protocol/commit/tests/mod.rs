@@ -53,7 +53,11 @@ fn conflict(key: &str) -> Response {
 }
 
 fn locked(key: &str) -> Response {
-    let lock = LockInfo { key: key.into(), lock_version: 7, primary_lock: b"p".to_vec(), ..LockInfo::default() };
+    locked_since(key, 7)
+}
+
+fn locked_since(key: &str, start: u64) -> Response {
+    let lock = LockInfo { key: key.into(), lock_version: start, primary_lock: b"p".to_vec(), ..LockInfo::default() };
     prewrite_error(KeyError { locked: Some(lock), ..KeyError::default() })
 }
 

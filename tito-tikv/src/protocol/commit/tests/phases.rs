@@ -3,7 +3,7 @@ use tito_tikv_proto::kvrpcpb::{CommitRole, Mutation, Op};
 
 use super::*;
 use crate::protocol::script::{lost, not_done};
-use crate::protocol::{Limit, Reply};
+use crate::protocol::{Alive, Limit, Reply};
 
 #[test]
 fn keys_of_one_region_go_in_one_request_of_each_phase() {
@@ -95,6 +95,31 @@ fn locks_in_the_way_are_resolved_and_the_prewrite_sent_again() {
     script.locate(&[('A', 1)]).answer(locked("a"));
     assert_eq!(script.resolve()[0].key, b"a");
     script.locate(&[('A', 1)]).answer(prewrite()).timestamp(LATER).locate(&[('A', 1)]).answer(commit());
+    assert_committed(script.decided(), LATER);
+}
+
+#[test]
+fn one_that_began_later_is_not_waited_for_while_it_lives() {
+    let mut script = script(&["a"]);
+    script.locate(&[('A', 1)]).answer(locked_since("a", START + 1));
+    script.resolve_but(vec![Alive { start: START + 1, left_millis: 3_000 }]);
+    assert!(matches!(reason(script.decided()), Reason::Locked { holder, .. } if holder.raw() == START + 1));
+}
+
+#[test]
+fn one_that_began_later_and_is_dead_is_resolved() {
+    let mut script = script(&["a"]);
+    script.locate(&[('A', 1)]).answer(locked_since("a", START + 1)).resolve();
+    script.locate(&[('A', 1)]).answer(prewrite()).timestamp(LATER).locate(&[('A', 1)]).answer(commit());
+    assert_committed(script.decided(), LATER);
+}
+
+#[test]
+fn one_that_began_earlier_is_waited_for() {
+    let mut script = script(&["a"]);
+    script.locate(&[('A', 1)]).answer(locked_since("a", START - 1));
+    script.resolve_but(vec![Alive { start: START - 1, left_millis: 3_000 }]);
+    script.wait().locate(&[('A', 1)]).answer(prewrite()).timestamp(LATER).locate(&[('A', 1)]).answer(commit());
     assert_committed(script.decided(), LATER);
 }
 

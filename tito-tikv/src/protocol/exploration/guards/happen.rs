@@ -23,11 +23,13 @@ impl World<'_> {
                 self.happen(number, Event::Timestamp { call, timestamp }).await;
             }
             Pending::Resolve { call, locks } => {
-                let left = match self.setting.planted {
-                    Some(Planted::TakesLocksBeforeTheirTime) => self.core.clone().settle(locks).await.map(|()| None),
+                let alive = match self.setting.planted {
+                    Some(Planted::TakesLocksBeforeTheirTime) => {
+                        self.core.clone().settle(locks).await.map(|()| Vec::new())
+                    }
                     _ => self.core.clone().resolve_for_write(locks).await,
                 };
-                self.happen(number, Event::Resolved { call, left }).await;
+                self.happen(number, Event::Resolved { call, alive }).await;
             }
             Pending::Pause { call, .. } => self.happen(number, Event::Paused { call }).await,
             Pending::Beat => self.beat(number).await,
