@@ -24,7 +24,7 @@ use tokio::runtime::Runtime;
 
 /// What it was before consumption was made to do all that it does.
 const ASKED_OF_PLAIN: f64 = 0.92;
-const ASKED_OF_TRANSACTIONAL: f64 = 0.5;
+const ASKED_OF_TRANSACTIONAL: f64 = 0.6;
 const ASKED_OF_STRICT: f64 = 0.7;
 /// How many times as much an event may cost where there are ten times as many.
 const ASKED_OF_COST: f64 = 1.5;

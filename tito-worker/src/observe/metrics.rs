@@ -66,8 +66,8 @@ pub const ALL: [&str; 13] = [
     LONGEST_RUN_SECONDS,
 ];
 
-/// What is shown as 0 from the beginning, so that an increase shows the first one.
-const SHOWN_AT_ONCE: [Fate; 5] = [Fate::Done, Fate::Retried, Fate::Dead, Fate::Discarded, Fate::Malformed];
+/// What is shown as 0 from the beginning, so that an increase shows the first one: what somebody has to look at.
+const SHOWN_AT_ONCE: [Fate; 2] = [Fate::Dead, Fate::Malformed];
 
 /// The handles of one subscription, each requested when it is first needed.
 #[derive(Debug)]
