@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tito_core::keys::KeyRange;
+use tito_core::keys::build::Kind;
 use tito_core::{Timestamp, TitoError};
 use tokio::sync::watch;
 
@@ -89,6 +90,18 @@ impl Keys<'_> {
         }
     }
 
+    /// Whether they are of what the process notes about its own activity. It writes that in the background once in a
+    /// while, in the middle of whatever a test does.
+    fn are_activity(&self) -> bool {
+        let is_activity = |key: &[u8]| key.starts_with(Kind::Activity.prefix().as_bytes());
+        match self {
+            Self::None => false,
+            Self::One(key) => is_activity(key),
+            Self::Many(keys) => !keys.is_empty() && keys.iter().all(|key| is_activity(key)),
+            Self::Range(range) => is_activity(&range.start),
+        }
+    }
+
     fn touch(&self, prefix: &[u8]) -> bool {
         match self {
             Self::None => false,
@@ -135,7 +148,8 @@ impl Faults {
         Rule { faults: self.clone(), call, key_prefix: None, when: When::In(1) }
     }
 
-    /// How many calls of this kind were made, failed ones included.
+    /// How many calls of this kind were made, failed ones included. What the process notes about its own activity, in the
+    /// background, does not count.
     pub fn count(&self, call: Call) -> u64 {
         self.lock().counts.get(&call).copied().unwrap_or(0)
     }
@@ -195,11 +209,15 @@ impl Faults {
     pub(super) fn decide(&self, call: Call, keys: &Keys<'_>) -> Option<Effect> {
         let mut state = self.lock();
         let State { rules, counts, injected, random, .. } = &mut *state;
-        *counts.entry(call).or_default() += 1;
+        let is_activity = keys.are_activity();
+        *counts.entry(call).or_default() += u64::from(!is_activity);
         let mut effect = None;
         rules.retain_mut(|rule| {
-            let about = rule.call == call && rule.key_prefix.as_ref().is_none_or(|prefix| keys.touch(prefix));
-            if !about {
+            let is_about_keys = match &rule.key_prefix {
+                Some(prefix) => keys.touch(prefix),
+                None => !is_activity || !matches!(rule.when, When::In(_)),
+            };
+            if rule.call != call || !is_about_keys {
                 return true;
             }
             let (now, stays) = match &mut rule.when {
@@ -236,7 +254,8 @@ pub struct Rule {
 }
 
 impl Rule {
-    /// The n-th call from now, counting from 1 among those that the rule covers.
+    /// The n-th call from now, counting from 1 among those that the rule covers: without a [prefix](Self::key_prefix) not
+    /// those by which the process notes its own activity, which come at any time.
     pub fn nth(mut self, n: u64) -> Self {
         self.when = When::In(n.max(1));
         self

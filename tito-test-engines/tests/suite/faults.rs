@@ -30,6 +30,19 @@ async fn the_nth_call_fails_and_those_around_it_do_not() {
 }
 
 #[tokio::test]
+async fn what_a_process_notes_of_its_activity_is_not_the_nth_call_and_does_not_count() {
+    let db = open().await;
+    db.faults().at(Call::Commit).storage_error();
+    put(&db, "!activity:1").await.unwrap();
+    assert!(matches!(put(&db, "a").await, Err(TitoError::Storage { .. })));
+    assert_eq!((db.faults().count(Call::Commit), db.faults().count(Call::Put)), (1, 1));
+    db.faults().at(Call::Commit).key_prefix("!activity:").storage_error();
+    assert!(matches!(put(&db, "!activity:2").await, Err(TitoError::Storage { .. })));
+    db.faults().at(Call::Commit).always().storage_error();
+    assert!(matches!(put(&db, "!activity:3").await, Err(TitoError::Storage { .. })));
+}
+
+#[tokio::test]
 async fn unknown_commits_took_effect_or_not_as_told() {
     let db = open().await;
     db.faults().at(Call::Commit).unknown_after_effect();
