@@ -3,7 +3,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinHandle;
 use tonic::service::Routes;
 
@@ -18,7 +18,12 @@ pub(crate) struct Node {
     transport: Transport,
     running: AtomicBool,
     task: Mutex<Option<JoinHandle<()>>>,
+    /// Keeps the address while the server is stopped: connections are refused, and nobody is given it as a free one.
+    kept: Mutex<Option<TcpSocket>>,
 }
+
+/// How many connections may wait to be accepted, as many as if Tokio had bound the address.
+const BACKLOG: u32 = 1_024;
 
 /// Listens at an address; port 0 means any free one.
 pub(crate) async fn listen(address: SocketAddr) -> Result<TcpListener, MockClusterError> {
@@ -32,7 +37,8 @@ impl Node {
         routes: Routes,
         transport: Transport,
     ) -> Self {
-        Node { address, connections, routes, transport, running: AtomicBool::new(false), task: Mutex::default() }
+        let (running, task, kept) = (AtomicBool::new(false), Mutex::default(), Mutex::default());
+        Node { address, connections, routes, transport, running, task, kept }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -72,8 +78,30 @@ impl Node {
         if self.is_running() {
             return Ok(());
         }
-        let listener = if self.transport.is_in_process() { None } else { Some(listen(self.address).await?) };
+        let kept = self.kept().take();
+        let listener = match kept {
+            _ if self.transport.is_in_process() => None,
+            Some(socket) => Some(socket.listen(BACKLOG).map_err(|source| self.not_listening(source))?),
+            None => Some(listen(self.address).await?),
+        };
         self.serve(listener)
+    }
+
+    fn not_listening(&self, source: std::io::Error) -> MockClusterError {
+        MockClusterError::Listen { address: self.address, source: source.into() }
+    }
+
+    fn keep_address(&self) {
+        let socket = if self.address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
+        let bound = socket.and_then(|socket| {
+            socket.set_reuseaddr(true)?;
+            socket.bind(self.address)?;
+            Ok(socket)
+        });
+        match bound {
+            Ok(socket) => *self.kept() = Some(socket),
+            Err(error) => tracing::warn!(%error, address = %self.address, "a stopped server's address can't be kept"),
+        }
     }
 
     /// Closes the listener, cuts the connections and waits until they are closed.
@@ -84,6 +112,7 @@ impl Node {
             task.abort();
             // An error means that it was aborted, as intended. The listener is dropped by then.
             let _ = task.await;
+            self.keep_address();
         }
         self.connections.cut();
         self.connections.all_closed().await;
@@ -96,6 +125,10 @@ impl Node {
             task.abort();
         }
         self.connections.cut();
+    }
+
+    fn kept(&self) -> std::sync::MutexGuard<'_, Option<TcpSocket>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn task(&self) -> std::sync::MutexGuard<'_, Option<JoinHandle<()>>> {
