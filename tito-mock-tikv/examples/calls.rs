@@ -1,6 +1,6 @@
 //! How many calls a cluster answers in a second:
 //!
-//! `cargo run --release -p tito-mock-tikv --example throughput`
+//! `cargo run --release -p tito-mock-tikv --example calls`
 //!
 //! 64 tasks on 2 threads, client and servers in the same process; the client is the stub of `tito-tikv-proto`, without
 //! sockets. Says also how long it takes to ask after an old transaction of a key with a million versions.
