@@ -60,6 +60,24 @@ impl Fate {
     }
 }
 
+/// How many events had which fate.
+#[derive(Default)]
+pub(crate) struct Fates([u64; Fate::NAMES.len()]);
+
+impl Fates {
+    /// One more event had this one.
+    pub(crate) fn count(&mut self, fate: Fate) {
+        self.0[fate as usize] += 1;
+    }
+
+    /// Hands on each fate that an event had, with their number.
+    pub(crate) fn each(self, mut of: impl FnMut(Fate, u64)) {
+        for ((fate, _), events) in Fate::NAMES.into_iter().zip(self.0).filter(|(_, events)| *events > 0) {
+            of(fate, events);
+        }
+    }
+}
+
 impl fmt::Display for Fate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())

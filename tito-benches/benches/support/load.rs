@@ -103,7 +103,7 @@ pub fn commit_all(runtime: &Runtime, db: &Database, tasks: usize, transactions: 
             async move {
                 let tx = db.begin().await.unwrap();
                 for (key, value) in puts {
-                    tx.put(key, value).await.unwrap();
+                    tx.system_keys().put(key, value).await.unwrap();
                 }
                 tx.commit().await.unwrap();
             }

@@ -36,6 +36,9 @@ pub(super) async fn scan(
     direction: Direction,
     limit: usize,
 ) -> Result<Vec<KeyValue>> {
+    if limit > 0 && !range.is_empty() && own(writes, &range).next().is_none() {
+        return engine.scan(range, direction, limit).await;
+    }
     let mut found = Vec::new();
     while found.len() < limit && !range.is_empty() {
         let wanted = limit - found.len();

@@ -68,6 +68,9 @@ impl Drop for Inner {
 /// Reads of up to this many keys from memory are not worth another thread.
 const FEW_KEYS: usize = 256;
 
+/// For how many entries a scan has room before it has to move them.
+const ROOM_AT_FIRST: usize = 256;
+
 impl EmbeddedTransaction {
     pub(super) fn new(core: Arc<Core>, requests: mpsc::Sender<Request>, beginning: Beginning) -> Self {
         let Beginning { start, now, began_millis, group, slot } = beginning;
@@ -157,12 +160,19 @@ impl TitoTransaction for EmbeddedTransaction {
     }
 
     fn batch_get(&self, keys: Vec<Vec<u8>>) -> BoxFuture<'_, Result<Vec<Option<Vec<u8>>>>> {
-        self.read("batch_get", keys.len(), move |snapshot| keys.iter().map(|key| snapshot.get(key)).collect()).boxed()
+        self.read("batch_get", keys.len(), move |snapshot| {
+            let mut values = Vec::with_capacity(keys.len());
+            for key in &keys {
+                values.push(snapshot.get(key)?);
+            }
+            Ok(values)
+        })
+        .boxed()
     }
 
     fn scan(&self, range: KeyRange, direction: Direction, limit: usize) -> BoxFuture<'_, Result<Vec<KeyValue>>> {
         self.read("scan", limit, move |snapshot| {
-            let mut entries = Vec::new();
+            let mut entries = Vec::with_capacity(limit.min(ROOM_AT_FIRST));
             snapshot.visit(&range, direction, &mut |key, value| {
                 entries.push((key.to_vec(), value.to_vec()));
                 if entries.len() < limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }

@@ -37,13 +37,13 @@ macro_rules! functions {
                     let shared = shared.clone();
                     async move {
                         let (handler, state) = &*shared;
-                        let taken = {
+                        // Nothing but the arguments outlives this block, or the future would be twice as large.
+                        let ($($argument,)*) = {
                             let mut context = context.with_state(state.clone());
-                            <($($argument,)*) as FromEvent<S, J>>::from_event(&mut context).await
-                        };
-                        let ($($argument,)*) = match taken {
-                            Ok(arguments) => arguments,
-                            Err(rejection) => return rejection.into_handled(),
+                            match <($($argument,)*) as FromEvent<S, J>>::from_event(&mut context).await {
+                                Ok(arguments) => arguments,
+                                Err(rejection) => return rejection.into_handled(),
+                            }
                         };
                         handler($($argument),*).await.map(O::into_outcome).map_err(Into::into)
                     }

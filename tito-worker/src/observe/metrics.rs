@@ -7,13 +7,13 @@
 //! scrape next to nothing; those of [`HANDLED`] that alerts are about when a worker is built. Install the recorder before.
 
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ::metrics::{Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram};
 use ::metrics::{Unit, gauge, histogram};
 
 use crate::activity::QueueActivity;
-use crate::fate::Fate;
+use crate::fate::{Fate, Fates};
 
 pub use tito_core::event::PUBLISHED;
 
@@ -110,12 +110,12 @@ impl Meters {
         handle.get_or_init(|| histogram!(name, TOPIC => self.topic.to_string()))
     }
 
-    /// What became of an event was recorded.
-    pub(crate) fn handled(&self, fate: Fate) {
-        self.handled_many(fate, 1);
+    /// What became of events was recorded.
+    pub(crate) fn handled(&self, fates: Fates) {
+        fates.each(|fate, events| self.handled_many(fate, events));
     }
 
-    /// The same of many.
+    /// That events had a fate was recorded.
     pub(crate) fn handled_many(&self, fate: Fate, events: u64) {
         self.counter(fate).increment(events);
         self.activity.handled(fate, events);
@@ -132,6 +132,7 @@ impl Meters {
         in_flight.increment(1.0);
         InFlight {
             began: Instant::now(),
+            ran: None,
             in_flight: in_flight.clone(),
             seconds: self.histogram(HANDLER_SECONDS, &self.handler_seconds).clone(),
             activity: self.activity.clone(),
@@ -173,15 +174,24 @@ impl Drop for Timer {
 #[must_use]
 pub(super) struct InFlight {
     pub(super) began: Instant,
+    /// How long it ran, once it has ended.
+    ran: Option<Duration>,
     in_flight: Gauge,
     seconds: Histogram,
     activity: Arc<QueueActivity>,
 }
 
+impl InFlight {
+    /// It has ended; returns how long it ran.
+    pub(super) fn end(&mut self) -> Duration {
+        *self.ran.insert(self.began.elapsed())
+    }
+}
+
 impl Drop for InFlight {
     fn drop(&mut self) {
         self.in_flight.decrement(1.0);
-        let elapsed = self.began.elapsed();
+        let elapsed = self.ran.unwrap_or_else(|| self.began.elapsed());
         self.seconds.record(elapsed);
         self.activity.ran(elapsed);
     }

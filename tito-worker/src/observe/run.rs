@@ -42,9 +42,15 @@ impl Observe {
         !self.observers.are_none() || is_span_wanted()
     }
 
-    /// An event is handed out.
-    pub(crate) fn hand_out(&self, database: &Database, partition: u16, event: &TitoEvent) -> Run {
-        let now_millis = database.clock().monotonic_millis() as i64 + self.ahead.load(Ordering::Relaxed);
+    /// An event is handed out at this moment of the monotonic clock.
+    pub(crate) fn hand_out(
+        &self,
+        database: &Database,
+        partition: u16,
+        event: &TitoEvent,
+        monotonic_millis: u64,
+    ) -> Run {
+        let now_millis = monotonic_millis as i64 + self.ahead.load(Ordering::Relaxed);
         self.meters.handed_out(u64::try_from(now_millis).unwrap_or(0).saturating_sub(due_millis(event)));
         self.observers.tell(|observer| observer.handed_out(event));
         // The work of the handler is a new caller within the trace.
@@ -88,7 +94,7 @@ impl Run {
 
     /// The handler has ended. What becomes of the event is told when it is known.
     pub(crate) fn end(mut self) -> Watched {
-        let duration = self.elapsed();
+        let duration = self.in_flight.end();
         self.watched.duration = Some(duration);
         if let Some(watch) = &mut self.watched.watch {
             watch.duration = duration;

@@ -1,6 +1,5 @@
 //! The handlers that run in a worker.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, Utc};
@@ -38,11 +37,23 @@ pub(crate) struct Running(Mutex<State>);
 struct State {
     next: u64,
     /// Those that began together are one entry.
-    begun: BTreeMap<u64, Begun>,
+    begun: Vec<Option<Begun>>,
+    /// The places that are free.
+    free: Vec<usize>,
+}
+
+impl State {
+    /// The entries, in the order in which they began.
+    fn in_order(&self) -> Vec<&Begun> {
+        let mut all: Vec<_> = self.begun.iter().flatten().collect();
+        all.sort_unstable_by_key(|begun| begun.number);
+        all
+    }
 }
 
 /// Handlers of one queue that began at the same moment.
 struct Begun {
+    number: u64,
     queue: Arc<str>,
     since_monotonic_millis: u64,
     handled: SmallVec<[Handled; 1]>,
@@ -73,12 +84,15 @@ impl Begun {
 #[must_use]
 pub(crate) struct Runs<'a> {
     running: &'a Running,
-    number: u64,
+    place: usize,
 }
 
 impl Drop for Runs<'_> {
     fn drop(&mut self) {
-        let ended = self.running.locked().begun.remove(&self.number);
+        let mut state = self.running.locked();
+        let ended = state.begun[self.place].take();
+        state.free.push(self.place);
+        drop(state);
         // Freed without the lock.
         drop(ended);
     }
@@ -98,26 +112,36 @@ impl Running {
             entity: event.entity.clone(),
             attempt: event.attempt(),
         });
-        let begun =
-            Begun { queue: queue.clone(), since_monotonic_millis: monotonic_millis, handled: handled.collect() };
+        let (queue, handled) = (queue.clone(), handled.collect());
         let mut state = self.locked();
         let number = state.next;
         state.next += 1;
-        state.begun.insert(number, begun);
-        Runs { running: self, number }
+        let begun = Some(Begun { number, queue, since_monotonic_millis: monotonic_millis, handled });
+        let place = match state.free.pop() {
+            Some(place) => {
+                state.begun[place] = begun;
+                place
+            }
+            None => {
+                state.begun.push(begun);
+                state.begun.len() - 1
+            }
+        };
+        Runs { running: self, place }
     }
 
     /// Those that run longest, `at` being what a moment of the monotonic clock was in milliseconds of the engine's time.
     pub(super) fn longest(&self, count: usize, at: impl Fn(u64) -> u64) -> Vec<RunningHandler> {
         let state = self.locked();
-        let all = state.begun.values().flat_map(|begun| begun.handled.iter().map(move |handled| (begun, handled)));
+        let all =
+            state.in_order().into_iter().flat_map(|begun| begun.handled.iter().map(move |handled| (begun, handled)));
         all.take(count).map(|(begun, handled)| begun.told(handled, &at)).collect()
     }
 
     /// The one for an event of a queue.
     pub(super) fn of(&self, queue: &str, event: Uuid, at: impl Fn(u64) -> u64) -> Option<RunningHandler> {
         let state = self.locked();
-        let of_queue = state.begun.values().filter(|begun| *begun.queue == *queue);
+        let of_queue = state.begun.iter().flatten().filter(|begun| *begun.queue == *queue);
         let mut all = of_queue.flat_map(|begun| begun.handled.iter().map(move |handled| (begun, handled)));
         all.find(|(_, handled)| handled.event == event).map(|(begun, handled)| begun.told(handled, at))
     }

@@ -167,17 +167,18 @@ impl Runner {
                 }
             }
         }
+        let now = self.database.clock().monotonic_millis();
         let mut runs = Few::with_capacity(deliveries.len());
         for (delivery, event) in deliveries.iter().zip(&events) {
-            runs.push(self.observe.hand_out(&self.database, delivery.origin.partition, event));
+            runs.push(self.observe.hand_out(&self.database, delivery.origin.partition, event, now));
         }
         let hands = deliveries.first().and_then(|one| one.origin.hands.as_deref());
         let _runs = hands.map(|hands| {
             let taken = deliveries.iter().map(|one| one.origin.partition).zip(events.iter().map(|event| &**event));
-            hands.registration.running.begin(&self.queue, self.database.clock().monotonic_millis(), taken)
+            hands.registration.running.begin(&self.queue, now, taken)
         });
         // The handler is dropped in here, too.
-        let run = async { self.limited(pin!(self.run_handler(deliveries, events, &runs))).await };
+        let run = async { self.limited(now, pin!(self.run_handler(deliveries, events, &runs))).await };
         let failed = match AssertUnwindSafe(run).catch_unwind().await {
             Ok(Some(Ok(verdicts))) => {
                 let ran = runs.into_iter().zip(verdicts).map(|(run, verdict)| Ran::new(verdict, run.end()));
@@ -239,16 +240,15 @@ impl Runner {
         }
     }
 
-    /// Drops `run` at its current await when the timeout has passed.
-    async fn limited<T>(&self, mut run: Pin<&mut impl Future<Output = T>>) -> Option<T> {
-        let clock = self.database.clock();
-        let millis = u64::try_from(self.timeout.as_millis()).unwrap_or(u64::MAX);
-        let ends = clock.monotonic_millis().saturating_add(millis);
+    /// Drops `run` at its current await when the timeout has passed since it began.
+    async fn limited<T>(&self, began_millis: u64, mut run: Pin<&mut impl Future<Output = T>>) -> Option<T> {
         // Many handlers end without waiting, and need no timer.
         if let Poll::Ready(result) = poll!(run.as_mut()) {
             return Some(result);
         }
-        match select(run, clock.wait_until_monotonic(ends)).await {
+        let millis = u64::try_from(self.timeout.as_millis()).unwrap_or(u64::MAX);
+        let ends = began_millis.saturating_add(millis);
+        match select(run, self.database.clock().wait_until_monotonic(ends)).await {
             Either::Left((result, _)) => Some(result),
             Either::Right(_) => None,
         }

@@ -319,7 +319,7 @@ async fn work_once(runner: &Runner, shared: &Shared) -> Worked {
             queues.tasks -= 1;
             return Worked::HadNone;
         }
-        runner.pace.may_start(wanted, runner.database.clock().monotonic_millis()).map(|most| queues.take(most))
+        runner.pace.may_start(wanted, || runner.database.clock().monotonic_millis()).map(|most| queues.take(most))
     };
     let deliveries = match turn {
         Ok(deliveries) => deliveries,

@@ -151,10 +151,11 @@ impl Pace {
     }
 
     /// How many of `wanted` events may be handed out now, or when to ask again, in milliseconds.
-    pub(super) fn may_start(&self, wanted: usize, clock_millis: u64) -> Result<usize, u64> {
+    pub(super) fn may_start(&self, wanted: usize, clock_millis: impl FnOnce() -> u64) -> Result<usize, u64> {
         if !self.is_limited.load(Ordering::Acquire) {
             return Ok(wanted);
         }
+        let clock_millis = clock_millis();
         let started = self.lock().by.as_ref().map_or(Ok(wanted), |rate| rate.start(wanted, clock_millis));
         started.map_err(|at| at.min(clock_millis.saturating_add(ASK_AGAIN_MILLIS)))
     }
@@ -211,16 +212,16 @@ mod tests {
     fn an_operators_rate_is_in_place_of_the_subscriptions_while_it_is_set() {
         let limit = RateLimit::new(1, std::time::Duration::from_secs(3_600));
         let pace = Pace::new(&Subscription::default().rate_limit(limit), false);
-        assert_eq!(pace.may_start(5, 0), Ok(1));
-        assert_eq!(pace.may_start(5, 0), Err(1_000), "it is asked again soon, as the limit may be another by then");
+        assert_eq!(pace.may_start(5, || 0), Ok(1));
+        assert_eq!(pace.may_start(5, || 0), Err(1_000), "it is asked again soon, as the limit may be another by then");
         let set = QueueLimits::default().rate(Rate::per_second(100));
         pace.go_by(&set, Share::WHOLE);
-        assert_eq!(pace.may_start(5, 2_000), Err(2_010), "what the other would have waited for is not");
-        assert_eq!(pace.may_start(9, 2_050), Ok(5));
+        assert_eq!(pace.may_start(5, || 2_000), Err(2_010), "what the other would have waited for is not");
+        assert_eq!(pace.may_start(9, || 2_050), Ok(5));
         pace.go_by(&set, Share::new(1, 10));
-        assert_eq!(pace.may_start(5, 3_000), Ok(1));
+        assert_eq!(pace.may_start(5, || 3_000), Ok(1));
         pace.go_by(&QueueLimits::default(), Share::new(1, 10));
-        assert_eq!(pace.may_start(1, 3_600_000), Ok(1));
-        assert_eq!(pace.may_start(1, 3_602_000), Err(3_603_000));
+        assert_eq!(pace.may_start(1, || 3_600_000), Ok(1));
+        assert_eq!(pace.may_start(1, || 3_602_000), Err(3_603_000));
     }
 }

@@ -9,6 +9,7 @@ use tito_core::database::{PageSize, Walk};
 use tito_core::engine::Signal;
 use tito_core::event::{Topic, topic_of};
 use tito_core::{Database, Now, Result};
+use tokio::time::Instant;
 
 use super::cursor::{SWEEP_EVERY, WINDOW_EVERY, window_seconds};
 use super::quiet::QuietQueues;
@@ -19,11 +20,18 @@ use crate::membership::Membership;
 /// How often the failures left out of the log, and the events in flight, are reported.
 const TELL_EVERY: Duration = Duration::from_secs(1);
 
-/// How often topics are read if other processes may change them.
+/// How often topics are read if other processes may change them, unless there are very many.
 pub(super) const TOPIC_EVERY: Duration = Duration::from_secs(1);
 
 /// The same if this process hears of every change not made by hand.
 const HEARD_TOPIC_EVERY: Duration = Duration::from_secs(60);
+
+/// The pause after topics were read is this many times as long as that took: reading thousands is work for the cluster,
+/// too, even if none has changed.
+const PAUSE_OF_TOPICS: u32 = 100;
+
+/// The longest pause between reads of topics that other processes may change.
+const LONGEST_TOPIC_PAUSE: Duration = Duration::from_secs(5);
 
 /// How many topics are read in one call.
 const TOPICS_AT_ONCE: usize = 500;
@@ -61,14 +69,19 @@ impl<'a> Rounds<'a> {
 
     /// Notifies the subscriptions of topics that others have created or changed.
     async fn look_at_topics(&self) {
-        let every = if self.database.is_only_writer() { HEARD_TOPIC_EVERY } else { TOPIC_EVERY };
+        let hears = self.database.is_only_writer();
+        let mut pause = if hears { HEARD_TOPIC_EVERY } else { TOPIC_EVERY };
         let mut topics: Vec<_> = self.by_queue.values().copied().map(|runner| (runner, Vec::new())).collect();
         loop {
-            tokio::time::sleep(every).await;
+            tokio::time::sleep(pause).await;
+            let began = Instant::now();
             for topics in topics.chunks_mut(TOPICS_AT_ONCE) {
                 if let Err(error) = self.compare_topics(topics).await {
                     tracing::warn!(%error, "topics could not be read, trying again");
                 }
+            }
+            if !hears {
+                pause = (began.elapsed() * PAUSE_OF_TOPICS).clamp(TOPIC_EVERY, LONGEST_TOPIC_PAUSE);
             }
         }
     }

@@ -215,7 +215,7 @@ impl Hands {
     /// # Errors
     /// Those of the engine: nothing is to be handed out then.
     pub(in crate::worker) async fn take(&self, keys: impl Iterator<Item = Vec<u8>>) -> Result<Option<Taken<'_>>> {
-        let turn = self.process.turns.clone().read_owned().await;
+        let turn = self.turn().await;
         if self.state.load(Ordering::Acquire) == MARKED {
             return Ok(Some(Taken { hands: self, keys: Vec::new(), _turn: turn }));
         }
@@ -230,7 +230,7 @@ impl Hands {
             room.as_mut().enable();
             let turn = match turn.take() {
                 Some(turn) => turn,
-                None => self.process.turns.clone().read_owned().await,
+                None => self.turn().await,
             };
             let mut writing = self.writing.lock().await;
             let has_room = locked(&self.in_hand).add_all(&keys, most);
@@ -257,7 +257,11 @@ impl Hands {
 
     /// A turn alongside others, for what is on no list.
     pub(in crate::worker) async fn turn(&self) -> OwnedRwLockReadGuard<()> {
-        self.process.turns.clone().read_owned().await
+        // Hardly ever does a suspect run, or wait to.
+        match self.process.turns.clone().try_read_owned() {
+            Ok(turn) => turn,
+            Err(_) => self.process.turns.clone().read_owned().await,
+        }
     }
 
     /// The same, unless somebody has to be alone.

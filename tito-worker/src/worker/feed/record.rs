@@ -123,7 +123,7 @@ impl Fed {
         watched.0.tell(recorded.fate, recorded.failure.as_deref().map(|failure| failure.error.as_str()));
         report.count(recorded.fate);
         if recorded.fate != Fate::Released {
-            self.runner.observe.meters.handled(recorded.fate);
+            self.runner.observe.meters.handled_many(recorded.fate, 1);
         }
     }
 

@@ -61,7 +61,7 @@ impl Fed {
     /// # Errors
     /// The moment.
     pub fn may_start(&self, wanted: usize) -> std::result::Result<usize, u64> {
-        self.runner.pace.may_start(wanted, self.database().clock().monotonic_millis())
+        self.runner.pace.may_start(wanted, || self.database().clock().monotonic_millis())
     }
 
     /// Whether spans or observers want to hear about events; if so, what to tell them has to be created.
@@ -71,7 +71,10 @@ impl Fed {
 
     /// An event is handed to a handler.
     pub fn hand_out(&self, event: Option<&TitoEvent>) -> FeedRun {
-        FeedRun(event.map(|event| self.runner.observe.hand_out(self.database(), PARTITION, event)))
+        FeedRun(event.map(|event| {
+            let now = self.database().clock().monotonic_millis();
+            self.runner.observe.hand_out(self.database(), PARTITION, event, now)
+        }))
     }
 
     /// Starts a handler. One that ends without waiting costs no more than a call.

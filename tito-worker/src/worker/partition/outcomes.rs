@@ -6,6 +6,7 @@ use futures::FutureExt;
 use tito_core::{Result, TitoError};
 
 use super::{CHECKPOINT_EVERY, MOST_RECORDED, Partition, next_pause};
+use crate::fate::Fates;
 use crate::keys;
 use crate::worker::attempt::{Ran, Verdict};
 use crate::worker::decide::Ended;
@@ -16,12 +17,16 @@ impl Partition {
     pub(super) fn take_finished(&mut self) {
         let finished = self.lanes.take_finished();
         self.unrecorded.reserve(finished.len());
+        let mut fates = Fates::default();
         for Finished { key, handed_out, entity, ran: Ran { verdict, watched }, awaits_recording } in finished {
             match verdict {
                 Verdict::Ended(ended) => {
                     self.unrecorded.push(Unrecorded { key, handed_out, entity, ended, watched, awaits_recording });
                 }
-                Verdict::Recorded(recorded) => self.settle(&key, entity, &recorded, awaits_recording),
+                Verdict::Recorded(recorded) => {
+                    fates.count(recorded.fate);
+                    self.settle(&key, entity, &recorded, awaits_recording);
+                }
                 Verdict::Fenced { revision } => {
                     self.loaded.release(&key, self.reading.is_some());
                     self.release_entity(entity, key);
@@ -34,6 +39,7 @@ impl Partition {
                 Verdict::NotBegun => {}
             }
         }
+        self.runner.observe.meters.handled(fates);
     }
 
     /// Stops handing out until the partition's owner and the order of its events are known.
@@ -98,13 +104,16 @@ impl Partition {
         if !is_owned || self.runner.policy.order.is_outdated(self.origin.revision, || revision) {
             self.fence();
         }
+        let mut fates = Fates::default();
         for (Unrecorded { key, entity, ended, watched, awaits_recording, .. }, recorded) in
             batch.into_iter().zip(recorded)
         {
+            fates.count(recorded.fate);
             self.misplaced -= usize::from(matches!(ended, Ended::Misplaced));
             watched.tell(recorded.fate, recorded.error());
             self.settle(&key, entity, &recorded, awaits_recording);
         }
+        self.runner.observe.meters.handled(fates);
         Ok(())
     }
 
@@ -115,7 +124,6 @@ impl Partition {
             self.runner.log(fate, failure);
         }
         self.report.count(fate);
-        self.runner.observe.meters.handled(fate);
         self.loaded.release(key, self.reading.is_some());
         let keeps_places = self.runner.policy.order.keeps_places();
         if fate.is_postponed() && keeps_places {
