@@ -27,7 +27,11 @@ const BACKLOG: u32 = 1_024;
 
 /// Listens at an address; port 0 means any free one.
 pub(crate) async fn listen(address: SocketAddr) -> Result<TcpListener, MockClusterError> {
-    TcpListener::bind(address).await.map_err(|source| MockClusterError::Listen { address, source: source.into() })
+    TcpListener::bind(address).await.map_err(|source| not_listening(address, source))
+}
+
+fn not_listening(address: SocketAddr, source: std::io::Error) -> MockClusterError {
+    MockClusterError::Listen { address, source: source.into() }
 }
 
 impl Node {
@@ -81,14 +85,10 @@ impl Node {
         let kept = self.kept().take();
         let listener = match kept {
             _ if self.transport.is_in_process() => None,
-            Some(socket) => Some(socket.listen(BACKLOG).map_err(|source| self.not_listening(source))?),
+            Some(socket) => Some(socket.listen(BACKLOG).map_err(|source| not_listening(self.address, source))?),
             None => Some(listen(self.address).await?),
         };
         self.serve(listener)
-    }
-
-    fn not_listening(&self, source: std::io::Error) -> MockClusterError {
-        MockClusterError::Listen { address: self.address, source: source.into() }
     }
 
     fn keep_address(&self) {

@@ -38,7 +38,7 @@ struct State {
     next: u64,
     /// Those that began together are one entry.
     begun: Vec<Option<Begun>>,
-    /// The places that are free.
+    /// The indexes of those that have ended.
     free: Vec<usize>,
 }
 
@@ -84,14 +84,14 @@ impl Begun {
 #[must_use]
 pub(crate) struct Runs<'a> {
     running: &'a Running,
-    place: usize,
+    index: usize,
 }
 
 impl Drop for Runs<'_> {
     fn drop(&mut self) {
         let mut state = self.running.locked();
-        let ended = state.begun[self.place].take();
-        state.free.push(self.place);
+        let ended = state.begun[self.index].take();
+        state.free.push(self.index);
         drop(state);
         // Freed without the lock.
         drop(ended);
@@ -117,17 +117,17 @@ impl Running {
         let number = state.next;
         state.next += 1;
         let begun = Some(Begun { number, queue, since_monotonic_millis: monotonic_millis, handled });
-        let place = match state.free.pop() {
-            Some(place) => {
-                state.begun[place] = begun;
-                place
+        let index = match state.free.pop() {
+            Some(index) => {
+                state.begun[index] = begun;
+                index
             }
             None => {
                 state.begun.push(begun);
                 state.begun.len() - 1
             }
         };
-        Runs { running: self, place }
+        Runs { running: self, index }
     }
 
     /// Those that run longest, `at` being what a moment of the monotonic clock was in milliseconds of the engine's time.

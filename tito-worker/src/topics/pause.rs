@@ -30,8 +30,8 @@ impl Pause {
 
 impl TitoQueue {
     /// Stops all workers from handing out events of a queue, `{type}` or `{type}@{group}`, until it is
-    /// [resumed](TitoQueue::resume). They notice within a second or so; running handlers continue to their end.
-    /// Publishing continues, and so do the topic's other queues.
+    /// [resumed](TitoQueue::resume). They notice within a second or so, on TiKV within five where one serves thousands of
+    /// queues; running handlers continue to their end. Publishing continues, and so do the topic's other queues.
     ///
     /// # Errors
     /// [`TitoError::InvalidName`](tito_core::TitoError::InvalidName), [`QueueError::UnknownTopic`],

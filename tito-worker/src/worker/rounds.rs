@@ -36,6 +36,11 @@ const LONGEST_TOPIC_PAUSE: Duration = Duration::from_secs(5);
 /// How many topics are read in one call.
 const TOPICS_AT_ONCE: usize = 500;
 
+/// How long to wait after topics were read that other processes may change, which took so long.
+fn pause_after(read: Duration) -> Duration {
+    read.saturating_mul(PAUSE_OF_TOPICS).clamp(TOPIC_EVERY, LONGEST_TOPIC_PAUSE)
+}
+
 pub(super) struct Rounds<'a> {
     database: &'a Database,
     by_queue: HashMap<&'a str, &'a Runner>,
@@ -81,7 +86,7 @@ impl<'a> Rounds<'a> {
                 }
             }
             if !hears {
-                pause = (began.elapsed() * PAUSE_OF_TOPICS).clamp(TOPIC_EVERY, LONGEST_TOPIC_PAUSE);
+                pause = pause_after(began.elapsed());
             }
         }
     }
@@ -175,5 +180,17 @@ impl<'a> Rounds<'a> {
         let tx = self.database.begin().await?;
         found.into_iter().for_each(|signal| tx.signal(signal));
         tx.commit().await.map(drop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_more_there_is_to_read_the_less_often_topics_are_read_within_bounds() {
+        let millis = |read| pause_after(Duration::from_millis(read)).as_millis();
+        assert_eq!([0, 10, 25, 50, 10_000].map(millis), [1_000, 1_000, 2_500, 5_000, 5_000]);
+        assert_eq!(pause_after(Duration::MAX), LONGEST_TOPIC_PAUSE);
     }
 }
