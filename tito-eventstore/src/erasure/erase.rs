@@ -54,7 +54,9 @@ impl EventStore {
     ///
     /// Projections that have folded an erased event are [rebuilt](EventStore::rebuild_projection) by their workers, and
     /// serve their rows until that is done: see [`remains`](EventStore::remains). Programs have to discard models that
-    /// they hold in memory; none of these leaves a snapshot behind any more.
+    /// they hold in memory; none of these leaves a snapshot behind any more. What a reactor's transactional handler makes of
+    /// an erased event is not committed any more, even if it had begun before; a plain handler can be handed one that was
+    /// read already for about 100 ms.
     ///
     /// Works in transactions of at most 100 events, which conflict with appends of other processes. After an error or a
     /// crash, call it again to continue. Events that are appended to the entities meanwhile are erased if they are

@@ -16,6 +16,7 @@ use crate::log::Decided;
 use crate::log::Head;
 use crate::log::{Tail, read_definition};
 use crate::projection;
+use crate::react::Position;
 use crate::store::EventStore;
 
 /// How many events, or other rows, a transaction erases at most, and about how many bytes it reads of them.
@@ -37,9 +38,10 @@ pub(super) async fn step(tx: &Transaction, store: &EventStore, target: &Target) 
         let mut walk = Walk::over(target.events(store.id(), entity_type)).in_pages(size);
         if let Some(page) = walk.next_in(tx).await? {
             let mut erased = erase_events(tx, store.id(), page).await?;
+            tx.lock_keys(reactor_keys(tx, store.id(), &erased.sequences).await?).await?;
             let has_dropped = read::<Tail>(tx, keys::log_tail(store.id())).await?.dropped > 0;
             for projection in &definition.projections {
-                let Some(first) = erased.first.filter(|_| !has_dropped) else {
+                let Some(first) = erased.sequences.first().copied().filter(|_| !has_dropped) else {
                     erased.counts.not_rebuilt.insert(projection.clone());
                     continue;
                 };
@@ -85,8 +87,7 @@ pub(super) async fn erase_snapshots(
 #[derive(Default)]
 struct Events {
     counts: ErasedEntities,
-    /// The first sequence.
-    first: Option<u64>,
+    sequences: BTreeSet<u64>,
 }
 
 async fn erase_events(tx: &Transaction, store: u64, page: Vec<KeyValue>) -> Result<Events> {
@@ -114,7 +115,19 @@ async fn erase_events(tx: &Transaction, store: u64, page: Vec<KeyValue>) -> Resu
     note(tx, store, shrunk).await?;
     let count = sequences.len() as u64;
     let counts = ErasedEntities { events: count, rows: count, ..ErasedEntities::default() };
-    Ok(Events { counts, first: sequences.first().copied() })
+    Ok(Events { counts, sequences })
+}
+
+/// The keys of the reactors that have still to do with some events. What such a one commits, if it began before, meets a
+/// conflict, as its handlers may have got one of the events.
+async fn reactor_keys(tx: &Transaction, store: u64, sequences: &BTreeSet<u64>) -> CoreResult<Vec<Vec<u8>>> {
+    let reactors = Walk::over(keys::log_reactors(store)).rest_in(tx).await?;
+    // One that can't be read may be anywhere.
+    let has_them_behind = |(key, stored): &KeyValue| {
+        Position::decode(key, stored)
+            .is_ok_and(|position| !sequences.iter().any(|sequence| position.is_open(*sequence)))
+    };
+    Ok(reactors.into_iter().filter(|reactor| !has_them_behind(reactor)).map(|(key, _)| key).collect())
 }
 
 /// Deletes what commands came to of which no event is left.
@@ -132,8 +145,8 @@ async fn forget_commands(tx: &Transaction, store: u64, commands: &BTreeSet<Strin
     Ok(())
 }
 
-/// Notes that something was erased: for what processes know of the store, and what is being folded. Appends and snapshots
-/// that are under way meet a conflict.
+/// Notes that something was erased: for what processes know of the store, and what is being folded. Appends, snapshots and
+/// beginnings of reactors that are under way meet a conflict.
 async fn note(tx: &Transaction, store: u64, shrunk: u64) -> CoreResult<()> {
     let key = keys::log_head(store);
     let mut head = read::<Head>(tx, key.clone()).await?;

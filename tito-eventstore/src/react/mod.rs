@@ -39,6 +39,8 @@ mod reference;
 mod together;
 mod waiting;
 
+pub(crate) use position::Position;
+
 pub use from::ReactFrom;
 pub use lifecycle::ReactorInfo;
 pub use reaction::Reaction;

@@ -10,7 +10,7 @@ const MOST_REPLAYS: usize = 100;
 
 /// How far a reactor is. `docs/format.md` specifies it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Position {
+pub(crate) struct Position {
     /// The start of the transaction that created the reactor.
     pub(super) created: u64,
     /// That of the latest one that had it begin anew, or created it.
@@ -62,6 +62,11 @@ impl Position {
             position.open.retain(|open| *open != sequence);
         }
         position
+    }
+
+    /// Whether an event is neither done nor in the queue, if it is selected.
+    pub(crate) fn is_open(&self, sequence: u64) -> bool {
+        sequence > self.sequence || self.open.contains(&sequence)
     }
 
     /// Whether an event that was put into the queue under a position is none of the queue's any more: it was under that

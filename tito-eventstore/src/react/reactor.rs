@@ -63,8 +63,8 @@ impl EventStore {
             }
             let position = Position::new(tx.start_timestamp().raw(), from.after(&store, &tx).await?);
             tx.system_keys().put(key, position.encode()?).await?;
-            // A deletion of the store, or a projection of the name, meets a conflict.
-            tx.lock_keys(vec![keys::event_store(store.name())]).await?;
+            // A deletion of the store, a projection of the name, or an erasure that did not see the reactor, meets a conflict.
+            tx.lock_keys(vec![keys::event_store(store.name()), keys::log_tail(store.id())]).await?;
             tell(&store, &tx);
             Ok::<_, EventStoreError>(())
         };

@@ -119,10 +119,15 @@ impl Reacting {
                 BoxedHandler::new(move |event: TitoEvent, tx: Transaction| {
                     let (reacting, handler) = (reacting.clone(), handler.clone());
                     async move {
-                        match settled(reacting.read_delivered(&tx, &event).await?) {
-                            Ok(event) => told(handler(*event, tx).await),
-                            Err(outcome) => Ok(outcome),
-                        }
+                        let event = match settled(reacting.read_delivered(&tx, &event).await?) {
+                            Ok(event) => *event,
+                            Err(outcome) => return Ok::<_, BoxError>(outcome),
+                        };
+                        let key = keys::log_event(reacting.store.id(), event.sequence());
+                        let handled = told(handler(event, tx.clone()).await)?;
+                        // What was erased meanwhile has no effects any more.
+                        tx.lock_keys(vec![key]).await?;
+                        Ok(handled)
                     }
                 })
             }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tito_core::Transaction;
 use tito_core::prelude::*;
 use tito_eventstore::Event;
-use tito_testkit::{Gate, TestClock};
+use tito_testkit::{FaultEngine, Gate, Harness, TestClock};
 use tito_worker::Subscription;
 
 use crate::support::*;
@@ -86,6 +86,55 @@ pub async fn what_a_reactor_has_in_memory_is_not_handed_out_once_it_is_erased(db
             assert_counted_once(&db, [1, 3, 5, 6]).await;
         }
         assert_eq!(in_queue(&db).await, (0, 0));
+        tito_eventstore::Manager::new(db.clone()).delete_event_store("bank").await.unwrap();
+    }
+}
+
+#[fact]
+pub async fn a_transaction_that_began_before_an_erasure_leaves_nothing_of_what_was_erased(
+    db: Database,
+    clock: TestClock,
+) {
+    for is_in_queue in [false, true] {
+        let bank = bank(&db).await;
+        let reactor = mailer(&bank).await;
+        let gate = Gate::new();
+        let notes = if is_in_queue { Notes::failing(|_, _| Err("not yet".into())) } else { Notes::new() };
+        let (passed, noted) = (gate.clone(), notes.clone());
+        let handler = move |event: Event, tx: Transaction| {
+            let (passed, noted) = (passed.clone(), noted.clone());
+            async move {
+                let noted = noted.note(&event)?;
+                passed.pass().await;
+                count(&tx, format!("effect:{:08}", event.sequence())).await?;
+                Ok::<_, tito_core::BoxError>(noted)
+            }
+        };
+        let mut harness = Harness::of(reactor.subscribe(worker(&db), handler), &clock);
+        append(&bank, ["account.ada", "account.bob"]).await;
+        if is_in_queue {
+            harness.drain().await.unwrap();
+            assert_eq!(in_queue(&db).await, (2, 0));
+            notes.go_by(|_, _| Ok(tito_worker::Outcome::Done));
+        }
+        let other_process = FaultEngine::new(db.clone()).with_foreign_writers().database();
+        let erasing = bank_of(&other_process).await;
+        let erased = async {
+            gate.arrivals(1).await;
+            let erased = erasing.erase("account.ada").await.unwrap();
+            gate.open();
+            erased
+        };
+        let (handled, erased) = tokio::join!(harness.advance(Duration::from_secs(60)), erased);
+        handled.unwrap();
+        assert_eq!(erased.events, 1);
+        assert!(notes.once("account.ada") == [1], "its handler had it when it was erased");
+        for _ in 0..20 {
+            harness.advance(Duration::from_secs(60)).await.unwrap();
+        }
+        assert_counted_once(&db, [2]).await;
+        assert_eq!((in_queue(&db).await, bank.reactor("mailer").await.unwrap().behind()), ((0, 0), 0));
+        db.transaction(|tx| async move { tx.delete(b"effect:00000002".to_vec()).await }).await.unwrap();
         tito_eventstore::Manager::new(db.clone()).delete_event_store("bank").await.unwrap();
     }
 }
