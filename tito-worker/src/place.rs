@@ -98,19 +98,19 @@ pub(crate) struct Old<'a> {
 impl<'a> Old<'a> {
     /// What is stored under a key.
     pub(crate) fn row(key: &'a [u8], value: &[u8]) -> Self {
-        Self { key, due: keys::events().contains(key).then(|| due_second(key, value)) }
+        Self { key, due: keys::is_event(key).then(|| due_second(key, value)) }
     }
 
     /// A dead letter, or one that was done.
     pub(crate) fn kept(key: &'a [u8]) -> Self {
-        assert!(!keys::events().contains(key), "of an event that is to be handled it is known when");
+        assert!(!keys::is_event(key), "of an event that is to be handled it is known when");
         Self { key, due: None }
     }
 
     /// What may be stored under the key that the event gets, where nobody knows it by an earlier place.
     pub(crate) async fn found(tx: &Transaction, key: &'a [u8]) -> Result<Self> {
         // Else nobody keeps count of it.
-        let is_counted = tx.database().is_only_writer() && keys::events().contains(key);
+        let is_counted = tx.database().is_only_writer() && keys::is_event(key);
         let stored = if is_counted { tx.get(key).await? } else { None };
         Ok(Self { key, due: stored.map(|value| due_second(key, &value)) })
     }
@@ -139,7 +139,7 @@ pub(crate) async fn put(
     }
     let replaced = instead_of.filter(|old| old.key == key);
     // What is to be handled and is only moved is found from where it was published.
-    let may_be_unknown = place.kind != Kind::Pending || instead_of.is_none_or(|old| !keys::events().contains(old.key));
+    let may_be_unknown = place.kind != Kind::Pending || instead_of.is_none_or(|old| !keys::is_event(old.key));
     if may_be_unknown && let Some(owner) = owner_of(&row) {
         note_owner(tx, &owner, &key).await?;
     }

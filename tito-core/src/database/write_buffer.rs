@@ -36,7 +36,7 @@ impl WriteBuffer {
     }
 
     fn change(&mut self, key: Vec<u8>, value: Option<Vec<u8>>, is_insert: bool, limits: &Limits) -> Result<()> {
-        let keys = self.writes.len() + self.locks.len();
+        let (keys, _) = self.so_far();
         let entry = Arc::make_mut(&mut self.writes).entry(key);
         let before = match &entry {
             Entry::Occupied(entry) => Some(entry.get()),
@@ -64,51 +64,42 @@ impl WriteBuffer {
             *self = later;
             return Ok(());
         }
-        let bytes = self.bytes;
-        let mut replaced = Vec::with_capacity(later.writes.len());
-        let merged = (|| {
-            for (key, Mutation { value, must_be_new }) in Arc::unwrap_or_clone(later.writes) {
-                let before = self.writes.get(&key).cloned();
-                match value {
-                    Some(value) if must_be_new => self.insert(key.clone(), value, limits)?,
-                    // Inserted and deleted again: it must not exist at the commit all the same.
-                    None if must_be_new => {
-                        self.insert(key.clone(), Vec::new(), limits)?;
-                        self.write(key.clone(), None, limits)?;
-                    }
-                    value => self.write(key.clone(), value, limits)?,
-                }
-                replaced.push((key, before));
-            }
-            self.lock(later.locks, limits)
-        })();
-        if merged.is_err() {
-            let writes = Arc::make_mut(&mut self.writes);
-            for (key, before) in replaced {
-                match before {
-                    Some(before) => writes.insert(key, before),
-                    None => writes.remove(&key),
-                };
-            }
-            self.bytes = bytes;
+        // All of it is checked before anything is changed.
+        let (mut keys, mut bytes) = self.so_far();
+        for (key, change) in later.writes.iter() {
+            let (before, size) = (self.writes.get(key), change.value.as_ref().map_or(0, Vec::len));
+            // What was inserted and deleted again must not exist at the commit all the same.
+            bytes = check_change(before, key, size, change.must_be_new, (keys, bytes), limits)?;
+            keys += usize::from(before.is_none());
         }
-        merged
+        check_locks(&later.locks, (keys, bytes), limits)?;
+        let writes = Arc::make_mut(&mut self.writes);
+        for (key, change) in Arc::unwrap_or_clone(later.writes) {
+            match writes.entry(key) {
+                Entry::Occupied(mut entry) => entry.get_mut().value = change.value,
+                Entry::Vacant(entry) => {
+                    entry.insert(change);
+                }
+            }
+        }
+        self.bytes = bytes;
+        self.locks.extend(later.locks);
+        Ok(())
+    }
+
+    /// How many keys there are, and the bytes of what is written.
+    fn so_far(&self) -> (usize, usize) {
+        (self.writes.len() + self.locks.len(), self.bytes)
     }
 
     /// Whether a write would be taken.
     pub(super) fn check_write(&self, key: &[u8], value_bytes: usize, is_insert: bool, limits: &Limits) -> Result<()> {
-        let so_far = (self.writes.len() + self.locks.len(), self.bytes);
-        check_change(self.writes.get(key), key, value_bytes, is_insert, so_far, limits).map(drop)
+        check_change(self.writes.get(key), key, value_bytes, is_insert, self.so_far(), limits).map(drop)
     }
 
     /// Whether locks would be taken.
     pub(super) fn check_locks(&self, keys: &[Vec<u8>], limits: &Limits) -> Result<()> {
-        let before = self.writes.len() + self.locks.len();
-        for (index, key) in keys.iter().enumerate() {
-            limits.check_entry(key, 0)?;
-            limits.check_transaction(before + index + 1, self.bytes, key)?;
-        }
-        Ok(())
+        check_locks(keys, self.so_far(), limits)
     }
 
     /// Takes all locks or none.
@@ -147,4 +138,12 @@ fn check_change(
     let bytes = bytes - replaced + key.len() + value_bytes;
     limits.check_transaction(keys + usize::from(before.is_none()), bytes, key)?;
     Ok(bytes)
+}
+
+fn check_locks(locked: &[Vec<u8>], (keys, bytes): (usize, usize), limits: &Limits) -> Result<()> {
+    for (index, key) in locked.iter().enumerate() {
+        limits.check_entry(key, 0)?;
+        limits.check_transaction(keys + index + 1, bytes, key)?;
+    }
+    Ok(())
 }

@@ -7,6 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use super::published::{PublishedEvents, Watched};
 use super::signals::{Channels, Listener, Signal, Signals};
+use super::tally::{Tallies, Tally};
 use crate::timestamp::Timestamp;
 
 /// What all handles to an engine in this process share: the signals of its commits, and one value of each type for code
@@ -16,6 +17,7 @@ pub struct Shared {
     channels: Channels,
     published: Watched,
     commits: AtomicU64,
+    tallies: Tallies,
     /// Only a handful: they are found faster than a hash is computed.
     values: RwLock<Vec<(TypeId, Arc<dyn Any + Send + Sync>)>>,
 }
@@ -42,7 +44,8 @@ impl Shared {
     pub fn deliver(&self, mut signals: Signals, committed: Timestamp) {
         self.commits.fetch_add(1, Ordering::Relaxed);
         self.published.deliver(signals.take_published());
-        self.channels.deliver(signals, committed);
+        self.tallies.change(signals.take_tallied(), committed);
+        self.channels.deliver(signals);
     }
 
     /// How many transactions of this process were committed since the engine was opened, those included that wrote
@@ -56,7 +59,12 @@ impl Shared {
     pub fn signal(&self, signal: Signal) {
         let mut signals = Signals::default();
         signals.add(signal);
-        self.channels.deliver(signals, Timestamp::ZERO);
+        self.channels.deliver(signals);
+    }
+
+    /// The tally of something that commits change by this name. From now on they keep it, once somebody has counted.
+    pub(crate) fn tally(&self, of: &[u8]) -> Arc<Tally> {
+        self.tallies.of(of)
     }
 
     /// The value of a type, made when it is first asked for.

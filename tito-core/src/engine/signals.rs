@@ -8,8 +8,7 @@ use metrics::Counter;
 use tokio::sync::Notify;
 
 use super::published::PublishedEvent;
-use super::tally::{Tally, TallyChange};
-use crate::timestamp::Timestamp;
+use super::tally::TallyChange;
 
 /// Something that a commit tells the listeners of a channel in its process.
 #[derive(Clone, Debug)]
@@ -32,7 +31,8 @@ pub struct Signals {
     counts: Vec<(Arc<str>, Counter, u64)>,
     /// What was published, where somebody watches that.
     published: Vec<PublishedEvent>,
-    tallied: Vec<(Arc<Tally>, TallyChange)>,
+    /// Changes of tallies, by what these are of.
+    tallied: Vec<(Box<[u8]>, TallyChange)>,
 }
 
 impl Signals {
@@ -42,10 +42,10 @@ impl Signals {
 
     /// Adds those of later changes.
     pub(crate) fn append(&mut self, later: Self) {
-        self.signals.extend(later.signals);
-        self.counts.extend(later.counts);
-        self.published.extend(later.published);
-        self.tallied.extend(later.tallied);
+        append(&mut self.signals, later.signals);
+        append(&mut self.counts, later.counts);
+        append(&mut self.published, later.published);
+        append(&mut self.tallied, later.tallied);
     }
 
     /// Tells those who watch of an event at the commit.
@@ -57,17 +57,21 @@ impl Signals {
         std::mem::take(&mut self.published)
     }
 
-    /// Changes a tally at the commit.
-    pub(crate) fn tally(&mut self, tally: Arc<Tally>, change: TallyChange) {
+    pub(super) fn take_tallied(&mut self) -> Vec<(Box<[u8]>, TallyChange)> {
+        std::mem::take(&mut self.tallied)
+    }
+
+    /// Changes the tally of something at the commit, if there is one by then.
+    pub(crate) fn tally(&mut self, of: Box<[u8]>, change: TallyChange) {
         if let Some((last, TallyChange::By { number, by })) = self.tallied.last_mut()
             && let TallyChange::By { number: changed, by: more } = change
-            && Arc::ptr_eq(last, &tally)
             && *number == changed
+            && *last == of
         {
             *by += more;
             return;
         }
-        self.tallied.push((tally, change));
+        self.tallied.push((of, change));
     }
 
     /// Raises a counter by one at the commit. `name` tells counters apart.
@@ -76,6 +80,15 @@ impl Signals {
             Some((last, _, count)) if last == name => *count += 1,
             _ => self.counts.push((name.clone(), counter(), 1)),
         }
+    }
+}
+
+/// Mostly there is nothing yet.
+fn append<T>(so_far: &mut Vec<T>, later: Vec<T>) {
+    if so_far.is_empty() {
+        *so_far = later;
+    } else {
+        so_far.extend(later);
     }
 }
 
@@ -134,11 +147,8 @@ impl Channels {
         Listener(mailbox)
     }
 
-    pub(super) fn deliver(&self, signals: Signals, committed: Timestamp) {
-        let Signals { signals, counts, tallied, .. } = signals;
-        for (tally, change) in tallied {
-            tally.change(change, committed);
-        }
+    pub(super) fn deliver(&self, signals: Signals) {
+        let Signals { signals, counts, .. } = signals;
         for (_, counter, count) in counts {
             counter.increment(count);
         }

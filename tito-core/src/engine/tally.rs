@@ -1,7 +1,8 @@
 //! How many things there are, by a number of each, kept in memory from what commits say.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use crate::timestamp::Timestamp;
 
@@ -44,6 +45,41 @@ struct Known {
     until: i64,
     /// How many have this number or a smaller one.
     up_to: (i64, u64),
+}
+
+/// The tallies of a process, by what they are of. Only those that somebody has asked for: whoever counts does so before
+/// looking at what is there, so a commit that comes later finds the tally.
+#[derive(Debug, Default)]
+pub(super) struct Tallies {
+    /// So that commits take no lock where nobody has asked for any.
+    has_some: AtomicBool,
+    tallies: RwLock<HashMap<Box<[u8]>, Arc<Tally>>>,
+}
+
+impl Tallies {
+    /// That of something, made when it is first asked for.
+    pub(super) fn of(&self, what: &[u8]) -> Arc<Tally> {
+        if let Some(tally) = self.tallies.read().unwrap_or_else(PoisonError::into_inner).get(what) {
+            return tally.clone();
+        }
+        let mut tallies = self.tallies.write().unwrap_or_else(PoisonError::into_inner);
+        let tally = tallies.entry(what.into()).or_default().clone();
+        self.has_some.store(true, Ordering::Release);
+        tally
+    }
+
+    /// Takes in what a commit has changed.
+    pub(super) fn change(&self, changes: Vec<(Box<[u8]>, TallyChange)>, committed: Timestamp) {
+        if changes.is_empty() || !self.has_some.load(Ordering::Acquire) {
+            return;
+        }
+        let tallies = self.tallies.read().unwrap_or_else(PoisonError::into_inner);
+        for (what, change) in changes {
+            if let Some(tally) = tallies.get(&what) {
+                tally.change(change, committed);
+            }
+        }
+    }
 }
 
 /// What a commit changes.
@@ -89,7 +125,7 @@ impl Tally {
     }
 
     /// Takes in what a commit has changed.
-    pub(super) fn change(&self, change: TallyChange, committed: Timestamp) {
+    fn change(&self, change: TallyChange, committed: Timestamp) {
         let mut state = self.locked();
         let is_right = match &mut *state {
             State::Unknown => return,

@@ -1,5 +1,7 @@
 //! When a stored event is handed out, and its row written and deleted with that known.
 
+use memchr::memmem;
+
 use super::record::TitoEvent;
 use crate::database::Transaction;
 use crate::error::Result;
@@ -9,7 +11,7 @@ use crate::keys;
 pub fn due_second(key: &[u8], bytes: &[u8]) -> i64 {
     let second = keys::parse_event_second(key).unwrap_or(0);
     // Hardly any row says so, and reading all of one takes longer than looking for it.
-    if !std::str::from_utf8(bytes).is_ok_and(|text| text.contains("\"not_before\"")) {
+    if memmem::find(bytes, b"\"not_before\"").is_none() {
         return second;
     }
     let event = TitoEvent::decode(key, bytes).ok();

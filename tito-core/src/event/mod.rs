@@ -37,4 +37,5 @@ pub(crate) use settle::wait_by_the_engines_time;
 pub use topic::{DEFAULT_PARTITIONS, Group, Topic};
 pub use topic_access::topic_channel;
 pub use topic_cache::{CACHED, TopicCache};
+pub(crate) use write::write_event_into;
 pub use write::{OutboxEvent, check_event_size, most_event_bytes, write_event};

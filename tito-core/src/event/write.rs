@@ -52,12 +52,16 @@ pub struct OutboxEvent {
 /// [`TitoError::InvalidName`], [`TitoError::LimitExceeded`], and those of the engine.
 pub async fn write_event(tx: &Transaction, event: OutboxEvent) -> Result<EventReference> {
     let call = tx.nested();
-    let reference = write_queues(&call, event).await?;
+    let reference = write_event_into(&call, event).await?;
     call.merge()?;
     Ok(reference)
 }
 
-async fn write_queues(tx: &Transaction, event: OutboxEvent) -> Result<EventReference> {
+/// Like [`write_event`], within a call that is nested already: when it fails, some of it may have been written.
+///
+/// # Errors
+/// Those of [`write_event`].
+pub(crate) async fn write_event_into(tx: &Transaction, event: OutboxEvent) -> Result<EventReference> {
     if let Some(owner) = &event.owner {
         check_owner(owner)?;
     }

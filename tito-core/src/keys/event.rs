@@ -46,6 +46,11 @@ pub fn events() -> KeyRange {
     Kind::Event.all()
 }
 
+/// Whether a key is that of an event, due or not: one of [`events`].
+pub fn is_event(key: &[u8]) -> bool {
+    Kind::Event.strip(key).is_some()
+}
+
 /// All events of a partition, due or not.
 pub fn events_of_partition(queue: &str, partition: u16) -> KeyRange {
     KeyRange::prefix(event_partition(Kind::Event, queue, partition))

@@ -10,7 +10,7 @@ use super::repository::TitoTable;
 use super::schema::{Change, TitoOperation, TitoSchema};
 use crate::database::Transaction;
 use crate::error::{Result, TitoError};
-use crate::event::{EventRow, OutboxEvent, write_event};
+use crate::event::{EventRow, OutboxEvent, write_event_into};
 use crate::names;
 use crate::row;
 
@@ -225,7 +225,7 @@ impl<M: TitoSchema> TitoTable<M> {
                 headers: BTreeMap::new(),
                 payload: None,
             };
-            write_event(tx, event).await?;
+            write_event_into(tx, event).await?;
         }
         Ok(())
     }

@@ -7,9 +7,11 @@
 //! | `checked` | refuses what JSON would hold as something else |
 //! | `unknown` | the members of an object that this program does not know |
 //! | `kept` | an object together with these: a row, or an object within one |
+//! | `scratch` | where JSON is written of which it is not known yet how long it gets |
 
 mod checked;
 mod kept;
+mod scratch;
 mod unknown;
 
 use std::fmt::Display;
@@ -111,7 +113,8 @@ pub fn decode<'a, T: Deserialize<'a>>(key: &[u8], expected: &'static str, bytes:
 /// # Errors
 /// [`TitoError::Unserializable`].
 pub fn encode(what: impl Display, value: &(impl Serialize + ?Sized)) -> Result<Vec<u8>> {
-    serde_json::to_vec(value).map_err(|source| unserializable(what, String::new(), source))
+    scratch::written(|out| serde_json::to_writer(out, value))
+        .map_err(|source| unserializable(what, String::new(), source))
 }
 
 /// An application's value as JSON, checked: a value that JSON has no form for, such as a float that is not finite, is
@@ -124,11 +127,8 @@ pub fn encode_checked(what: impl Display, value: &(impl Serialize + ?Sized)) -> 
 }
 
 fn encode_by(what: impl Display, value: &(impl Serialize + ?Sized), path: Path) -> Result<Vec<u8>> {
-    let mut bytes = Vec::with_capacity(128);
-    match value.serialize(Checked::new(&mut serde_json::Serializer::new(&mut bytes), &path)) {
-        Ok(()) => Ok(bytes),
-        Err(source) => Err(unserializable(what, path.to_string(), source)),
-    }
+    scratch::written(|out| value.serialize(Checked::new(&mut serde_json::Serializer::new(out), &path)))
+        .map_err(|source| unserializable(what, path.to_string(), source))
 }
 
 /// Like [`encode_checked`], for a value within another, such as an event's payload.

@@ -16,6 +16,7 @@ pub use ownership::*;
 pub use settled::*;
 pub use tito_core::keys::{
     EventPlace, MAX_EVENT_SECONDS, MAX_PARTITIONS, all_owned, event, events, events_from_second, events_of_partition,
-    events_of_queue, idempotency_marker, idempotency_markers, owned, owned_by, parse_event, parse_event_partition,
-    parse_event_second, parse_event_second_and_id, parse_owned, parse_topic, partition_of, topic, topics,
+    events_of_queue, idempotency_marker, idempotency_markers, is_event, owned, owned_by, parse_event,
+    parse_event_partition, parse_event_second, parse_event_second_and_id, parse_owned, parse_topic, partition_of,
+    topic, topics,
 };

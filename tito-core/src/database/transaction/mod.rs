@@ -26,7 +26,7 @@ use super::idempotency::Marker;
 use super::namespace::Namespace;
 use super::turns::PlaceInLine;
 use super::write_buffer::WriteBuffer;
-use crate::engine::{PublishedEvent, Signal, Signals, Tally, TallyChange, TitoTransaction};
+use crate::engine::{PublishedEvent, Signal, Signals, TallyChange, TitoTransaction};
 use crate::error::{KeyText, Result, TitoError};
 use crate::row;
 use crate::timestamp::{Now, Timestamp};
@@ -197,9 +197,19 @@ impl Transaction {
         self.with_signals(|signals| signals.add(signal));
     }
 
-    /// Changes a tally once the transaction is committed.
-    pub(in crate::database) fn tally(&self, tally: Arc<Tally>, change: TallyChange) {
-        self.with_signals(|signals| signals.tally(tally, change));
+    /// Changes the tally of something once the transaction is committed.
+    pub(in crate::database) fn tally(&self, of: Box<[u8]>, changes: [Option<TallyChange>; 2]) {
+        self.with_signals(|signals| match changes {
+            [Some(first), Some(second)] => {
+                signals.tally(of.clone(), first);
+                signals.tally(of, second);
+            }
+            [one, other] => {
+                if let Some(change) = one.or(other) {
+                    signals.tally(of, change);
+                }
+            }
+        });
     }
 
     /// Tells those of this process who watch what is published, once the transaction is committed.
