@@ -1,6 +1,6 @@
 //! Who works: workers, fleets, their members, and their leases.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use axum::http::Method;
@@ -49,7 +49,15 @@ async fn members_and_leases_are_listed_in_pages_and_a_worker_is_retired() {
     until(&served, async || leases().await.iter().filter(|lease| lease.member.is_some()).count() == 5).await;
     let (second_end, second) = member(&served, "second");
     let owners = async || leases().await.into_iter().filter_map(|lease| lease.member).collect::<BTreeSet<_>>();
-    until(&served, async || owners().await.len() == 2).await;
+    // Each has its share, and nothing is on its way from one to the other.
+    let shares = async || {
+        let mut shares = BTreeMap::new();
+        for member in leases().await.into_iter().filter_map(|lease| lease.member) {
+            *shares.entry(member).or_insert(0) += 1;
+        }
+        shares.into_values().collect::<BTreeSet<u16>>()
+    };
+    until(&served, async || shares().await == BTreeSet::from([PARTITIONS / 2, PARTITIONS - PARTITIONS / 2])).await;
 
     let mut partitions = Vec::new();
     let mut after = String::new();

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use tito_core::Transaction;
 use tito_core::prelude::*;
-use tito_eventstore::Event;
-use tito_testkit::{FaultEngine, Gate, Harness, TestClock};
+use tito_eventstore::{Event, ReactFrom};
+use tito_testkit::{Call, FaultEngine, Gate, Harness, TestClock, WithFaults};
 use tito_worker::Subscription;
 
 use crate::support::*;
@@ -137,4 +137,52 @@ pub async fn a_transaction_that_began_before_an_erasure_leaves_nothing_of_what_w
         db.transaction(|tx| async move { tx.delete(b"effect:00000002".to_vec()).await }).await.unwrap();
         tito_eventstore::Manager::new(db.clone()).delete_event_store("bank").await.unwrap();
     }
+}
+
+#[fact]
+pub async fn a_reactor_that_begins_anew_during_an_erasure_leaves_nothing_either(db: Database, clock: TestClock) {
+    let bank = bank(&db).await;
+    let reactor = mailer(&bank).await;
+    let (first, again) = (Gate::new(), Gate::new());
+    first.open();
+    let (gates, notes) = ([first, again.clone()], Notes::new());
+    let noted = notes.clone();
+    let handler = move |event: Event, tx: Transaction| {
+        let (gates, noted) = (gates.clone(), noted.clone());
+        async move {
+            let is_again = noted.sequences().contains(&2);
+            let noted = noted.note(&event)?;
+            gates[usize::from(is_again)].pass().await;
+            count(&tx, format!("effect:{:08}", event.sequence())).await?;
+            Ok::<_, tito_core::BoxError>(noted)
+        }
+    };
+    let mut harness = Harness::of(reactor.subscribe(worker(&db), handler), &clock);
+    append(&bank, ["account.ada", "account.bob"]).await;
+    harness.drain().await.unwrap();
+    assert_counted_once(&db, [1, 2]).await;
+
+    // It finds the reactor behind the event, and leaves its position alone.
+    let other_process = FaultEngine::new(db.clone()).with_foreign_writers().database();
+    let erasing = bank_of(&other_process).await;
+    let committing = other_process.faults().at(Call::Commit).nth(1).hold();
+    let erased = async {
+        let erased = erasing.erase("account.ada").await.unwrap();
+        again.open();
+        erased
+    };
+    let handled = async {
+        committing.arrivals(1).await;
+        bank.replay_reactor("mailer", ReactFrom::First).await.unwrap();
+        let released = async {
+            again.arrivals(1).await;
+            committing.open();
+        };
+        tokio::join!(harness.drain(), released).0.unwrap();
+    };
+    let (erased, ()) = tokio::join!(erased, handled);
+    assert_eq!((erased.events, &notes.sequences()[..3]), (1, &[1, 2, 1][..]));
+    harness.advance(Duration::from_secs(60)).await.unwrap();
+    let effects: Vec<_> = stored(&db, "effect:").await.into_iter().map(|(_, count)| count).collect();
+    assert_eq!(effects, [b"1", b"2"], "what was erased had its effect once, before");
 }
