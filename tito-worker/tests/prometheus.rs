@@ -48,9 +48,14 @@ async fn a_scrape_shows_every_metric_and_reads_no_event() {
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let running = tokio::spawn(async move { worker.run(async { drop(stopped.await) }).await });
     let shows = |line: &str| prometheus.render().lines().any(|shown| shown == line);
-    while !shows(&format!("{BACKLOG_EVENTS}{{topic=\"mail\"}} 0"))
-        || !shows("tito_events_handled_total{topic=\"mail\",outcome=\"dead\"} 1")
-    {
+    // One queue is looked at after the other.
+    let awaited = [
+        format!("{BACKLOG_EVENTS}{{topic=\"mail\"}} 0"),
+        format!("{BACKLOG_EVENTS}{{topic=\"paused\"}} 2"),
+        "tito_queue_paused{topic=\"paused\"} 1".to_string(),
+        "tito_events_handled_total{topic=\"mail\",outcome=\"dead\"} 1".to_string(),
+    ];
+    while !awaited.iter().all(|line| shows(line)) {
         clock.advance(Duration::from_millis(500));
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
