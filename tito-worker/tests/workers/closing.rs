@@ -2,7 +2,7 @@
 
 use std::future::{Future, pending};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tito_core::Transaction;
@@ -10,6 +10,7 @@ use tito_core::event::TitoEvent;
 use tito_core::prelude::*;
 use tito_testkit::{Call, FaultEngine, Gate, Harness, TestClock, WithFaults};
 use tito_worker::WorkerBuilder;
+use tito_worker::observe::{EndedRun, Observer};
 use tito_worker::prelude::*;
 use tito_worker::{GroupStart, QueueError, RateLimit, Subscription, WorkerError, WorkerReport};
 
@@ -50,10 +51,21 @@ fn gated(builder: WorkerBuilder, gate: &Gate) -> WorkerBuilder {
     })
 }
 
-/// Waits until all of these events are done.
-async fn all_done(db: &Database) {
-    while !stored(db, "event:job:").await.is_empty() {
-        tokio::task::yield_now().await;
+/// Counts what a worker has recorded. That it is recorded can be read a moment before the worker knows it.
+#[derive(Clone, Default)]
+struct Recorded(Arc<AtomicUsize>);
+
+impl Observer for Recorded {
+    fn handled(&self, _: &EndedRun<'_>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Recorded {
+    async fn reaches(&self, events: usize) {
+        while self.0.load(Ordering::Relaxed) < events {
+            tokio::task::yield_now().await;
+        }
     }
 }
 
@@ -76,8 +88,9 @@ fn assert_closed_as(ended: Result<WorkerReport, WorkerError>, expected: &str) ->
 pub async fn a_worker_with_nothing_to_do_ends_with_its_engine(db: Database, _: TestClock) {
     let db = FaultEngine::new(db).database();
     publish(&db, (0..10).map(job)).await;
-    let running = run(subscribed(builder(&db)));
-    in_time(all_done(&db)).await;
+    let recorded = Recorded::default();
+    let running = run(subscribed(builder(&db)).observe(recorded.clone()));
+    in_time(recorded.reaches(10)).await;
     db.faults().close(REASON);
     let report = assert_closed(in_time(running).await.unwrap());
     assert_eq!(report.done, 10);
@@ -169,8 +182,9 @@ pub async fn transactional_handlers_end_with_their_engine(db: Database, _: TestC
 pub async fn a_member_of_a_fleet_ends_with_its_engine_though_the_clock_stands_still(db: Database, _: TestClock) {
     let db = FaultEngine::new(db).database();
     publish(&db, (0..10).map(job)).await;
-    let running = run(subscribed(builder(&db).join("mail")));
-    in_time(all_done(&db)).await;
+    let recorded = Recorded::default();
+    let running = run(subscribed(builder(&db).join("mail")).observe(recorded.clone()));
+    in_time(recorded.reaches(10)).await;
     db.faults().close(REASON);
     let report = assert_closed(in_time(running).await.unwrap());
     assert_eq!(report.done, 10);
