@@ -11,8 +11,8 @@ thread_local! {
 
 /// What `write` writes, with no more memory than it takes: rows stay in memory for a while.
 pub(super) fn written<E>(write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>) -> Result<Vec<u8>, E> {
-    // Where `write` comes back here, it finds none, and that of the outermost is kept.
-    let mut scratch = SCRATCH.take();
+    // Where `write` comes back here, it finds none, and that of the outermost is kept. A thread that ends has none either.
+    let mut scratch = SCRATCH.try_with(Cell::take).unwrap_or_default();
     scratch.clear();
     write(&mut scratch)?;
     if scratch.capacity() > MOST_KEPT {
@@ -20,7 +20,7 @@ pub(super) fn written<E>(write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>) -> R
         return Ok(scratch);
     }
     let bytes = scratch.as_slice().to_vec();
-    SCRATCH.set(scratch);
+    let _ = SCRATCH.try_with(|kept| kept.set(scratch));
     Ok(bytes)
 }
 

@@ -122,12 +122,12 @@ async fn erase_events(tx: &Transaction, store: u64, page: Vec<KeyValue>) -> Resu
 /// conflict, as its handlers may have got one of the events.
 async fn reactor_keys(tx: &Transaction, store: u64, sequences: &BTreeSet<u64>) -> CoreResult<Vec<Vec<u8>>> {
     let reactors = Walk::over(keys::log_reactors(store)).rest_in(tx).await?;
-    // One that can't be read may be anywhere.
-    let has_them_behind = |(key, stored): &KeyValue| {
+    // Where one is that can't be read, nobody knows.
+    let is_past = |(key, stored): &KeyValue| {
         Position::decode(key, stored)
             .is_ok_and(|position| !sequences.iter().any(|sequence| position.is_open(*sequence)))
     };
-    Ok(reactors.into_iter().filter(|reactor| !has_them_behind(reactor)).map(|(key, _)| key).collect())
+    Ok(reactors.into_iter().filter(|reactor| !is_past(reactor)).map(|(key, _)| key).collect())
 }
 
 /// Deletes what commands came to of which no event is left.

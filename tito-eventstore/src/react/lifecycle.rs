@@ -80,7 +80,7 @@ impl EventStore {
             let after = from.after(&store, &tx).await?;
             let position = position.begun_anew(tx.start_timestamp().raw(), after);
             tx.system_keys().put(keys::log_reactor(store.id(), &name), position.encode()?).await?;
-            // An erasure that took the reactor to be behind its events meets a conflict.
+            // An erasure that found the reactor past its events meets a conflict.
             tx.lock_keys(vec![keys::log_tail(store.id())]).await?;
             tell(&store, &tx);
             Ok::<_, EventStoreError>(())

@@ -53,15 +53,15 @@ fn gated(builder: WorkerBuilder, gate: &Gate) -> WorkerBuilder {
 
 /// Counts what a worker has recorded. That it is recorded can be read a moment before the worker knows it.
 #[derive(Clone, Default)]
-struct Recorded(Arc<AtomicUsize>);
+struct Handled(Arc<AtomicUsize>);
 
-impl Observer for Recorded {
+impl Observer for Handled {
     fn handled(&self, _: &EndedRun<'_>) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 }
 
-impl Recorded {
+impl Handled {
     async fn reaches(&self, events: usize) {
         while self.0.load(Ordering::Relaxed) < events {
             tokio::task::yield_now().await;
@@ -88,9 +88,9 @@ fn assert_closed_as(ended: Result<WorkerReport, WorkerError>, expected: &str) ->
 pub async fn a_worker_with_nothing_to_do_ends_with_its_engine(db: Database, _: TestClock) {
     let db = FaultEngine::new(db).database();
     publish(&db, (0..10).map(job)).await;
-    let recorded = Recorded::default();
-    let running = run(subscribed(builder(&db)).observe(recorded.clone()));
-    in_time(recorded.reaches(10)).await;
+    let handled = Handled::default();
+    let running = run(subscribed(builder(&db)).observe(handled.clone()));
+    in_time(handled.reaches(10)).await;
     db.faults().close(REASON);
     let report = assert_closed(in_time(running).await.unwrap());
     assert_eq!(report.done, 10);
@@ -182,9 +182,9 @@ pub async fn transactional_handlers_end_with_their_engine(db: Database, _: TestC
 pub async fn a_member_of_a_fleet_ends_with_its_engine_though_the_clock_stands_still(db: Database, _: TestClock) {
     let db = FaultEngine::new(db).database();
     publish(&db, (0..10).map(job)).await;
-    let recorded = Recorded::default();
-    let running = run(subscribed(builder(&db).join("mail")).observe(recorded.clone()));
-    in_time(recorded.reaches(10)).await;
+    let handled = Handled::default();
+    let running = run(subscribed(builder(&db).join("mail")).observe(handled.clone()));
+    in_time(handled.reaches(10)).await;
     db.faults().close(REASON);
     let report = assert_closed(in_time(running).await.unwrap());
     assert_eq!(report.done, 10);
