@@ -174,6 +174,10 @@ fn take_from(slot: &Weak<SnapshotSlot>) -> Option<Arc<dyn Snapshot>> {
 struct Closed;
 
 impl Snapshot for Closed {
+    fn get_from_memory(&self, _: &[u8]) -> Option<Option<Vec<u8>>> {
+        None
+    }
+
     fn get(&self, _: &[u8]) -> StoreResult<Option<Vec<u8>>> {
         Err("the engine is closed".into())
     }

@@ -9,7 +9,7 @@ use futures::future::BoxFuture;
 use super::Core;
 use super::head::{SnapshotSlot, lock};
 use super::store::{Snapshot, StoreResult};
-use super::transaction::{closed, read};
+use super::transaction::{closed, get_all, read};
 use crate::engine::{Direction, KeyValue, PackedRows, TitoSnapshot};
 use crate::error::Result;
 use crate::keys::KeyRange;
@@ -30,8 +30,11 @@ impl KeptSnapshot {
         keys: usize,
         f: impl FnOnce(&dyn Snapshot) -> StoreResult<T> + Send + 'static,
     ) -> Result<T> {
-        let Some(snapshot) = lock(&self.slot).clone() else { return Err(closed(&self.core)) };
-        read(&self.core, snapshot, operation, keys, f).await
+        read(&self.core, self.snapshot()?, operation, keys, f).await
+    }
+
+    fn snapshot(&self) -> Result<Arc<dyn Snapshot>> {
+        lock(&self.slot).clone().ok_or_else(|| closed(&self.core))
     }
 }
 
@@ -41,7 +44,7 @@ impl TitoSnapshot for KeptSnapshot {
     }
 
     fn batch_get(&self, keys: Vec<Vec<u8>>) -> BoxFuture<'_, Result<Vec<Option<Vec<u8>>>>> {
-        self.read("batch_get", keys.len(), move |snapshot| keys.iter().map(|key| snapshot.get(key)).collect()).boxed()
+        async move { get_all(&self.core, self.snapshot()?, keys).await }.boxed()
     }
 
     fn scan(

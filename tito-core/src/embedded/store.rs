@@ -20,6 +20,9 @@ pub(super) type Visit<'a> = &'a mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>;
 
 /// One state of the store, which later groups don't change.
 pub(super) trait Snapshot: Send + Sync {
+    /// The value of a key, if it is in memory, so that nothing has to be read for it: `Some(None)` if it is known that
+    /// there is none.
+    fn get_from_memory(&self, key: &[u8]) -> Option<Option<Vec<u8>>>;
     fn get(&self, key: &[u8]) -> StoreResult<Option<Vec<u8>>>;
     /// Calls `visit` with the entries of a range, in the order of the direction.
     fn visit(&self, range: &KeyRange, direction: Direction, visit: Visit<'_>) -> StoreResult<()>;

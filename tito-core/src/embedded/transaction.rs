@@ -93,8 +93,11 @@ impl EmbeddedTransaction {
         keys: usize,
         f: impl FnOnce(&dyn Snapshot) -> StoreResult<T> + Send + 'static,
     ) -> Result<T> {
-        let Some(snapshot) = lock(&self.0.slot).clone() else { return Err(self.without_snapshot()) };
-        read(&self.0.core, snapshot, operation, keys, f).await
+        read(&self.0.core, self.snapshot()?, operation, keys, f).await
+    }
+
+    fn snapshot(&self) -> Result<Arc<dyn Snapshot>> {
+        lock(&self.0.slot).clone().ok_or_else(|| self.without_snapshot())
     }
 
     fn without_snapshot(&self) -> TitoError {
@@ -128,6 +131,35 @@ impl EmbeddedTransaction {
     }
 }
 
+/// The values of some keys of a snapshot. What was written lately is in memory, so it waits for no other thread.
+pub(super) async fn get_all(
+    core: &Core,
+    snapshot: Arc<dyn Snapshot>,
+    mut keys: Vec<Vec<u8>>,
+) -> Result<Vec<Option<Vec<u8>>>> {
+    let mut values = vec![None; keys.len()];
+    let mut missing: Vec<usize> = (0..keys.len()).collect();
+    if core.is_durable && keys.len() <= FEW_KEYS {
+        missing.retain(|&at| match snapshot.get_from_memory(&keys[at]) {
+            Some(value) => {
+                values[at] = value;
+                false
+            }
+            None => true,
+        });
+    }
+    if missing.is_empty() {
+        return Ok(values);
+    }
+    let keys: Vec<_> = missing.iter().map(|&at| std::mem::take(&mut keys[at])).collect();
+    let find = move |snapshot: &dyn Snapshot| keys.iter().map(|key| snapshot.get(key)).collect::<StoreResult<Vec<_>>>();
+    let found = read(core, snapshot, "batch_get", missing.len(), find).await?;
+    for (at, value) in missing.into_iter().zip(found) {
+        values[at] = value;
+    }
+    Ok(values)
+}
+
 /// Reads some keys of a snapshot where that does not block the runtime.
 pub(super) async fn read<T: Send + 'static>(
     core: &Core,
@@ -155,19 +187,21 @@ impl TitoTransaction for EmbeddedTransaction {
     }
 
     fn get<'a>(&'a self, key: &'a [u8]) -> BoxFuture<'a, Result<Option<Vec<u8>>>> {
-        let key = key.to_vec();
-        self.read("get", 1, move |snapshot| snapshot.get(&key)).boxed()
+        async move {
+            let snapshot = self.snapshot()?;
+            if self.0.core.is_durable
+                && let Some(value) = snapshot.get_from_memory(key)
+            {
+                return Ok(value);
+            }
+            let key = key.to_vec();
+            read(&self.0.core, snapshot, "get", 1, move |snapshot| snapshot.get(&key)).await
+        }
+        .boxed()
     }
 
     fn batch_get(&self, keys: Vec<Vec<u8>>) -> BoxFuture<'_, Result<Vec<Option<Vec<u8>>>>> {
-        self.read("batch_get", keys.len(), move |snapshot| {
-            let mut values = Vec::with_capacity(keys.len());
-            for key in &keys {
-                values.push(snapshot.get(key)?);
-            }
-            Ok(values)
-        })
-        .boxed()
+        async move { get_all(&self.0.core, self.snapshot()?, keys).await }.boxed()
     }
 
     fn scan(&self, range: KeyRange, direction: Direction, limit: usize) -> BoxFuture<'_, Result<Vec<KeyValue>>> {

@@ -117,3 +117,64 @@ async fn concurrent_increments_are_all_counted() {
     let count = db.transaction(|tx| async move { tx.get(b"count").await }).await.unwrap();
     assert_eq!(count, Some(vec![80]));
 }
+
+#[tokio::test]
+async fn what_was_committed_lately_is_read_without_another_thread() {
+    let directory = tempfile::tempdir().unwrap();
+    let db = EmbeddedBackend::open(directory.path()).await.unwrap();
+    for key in [b"a", b"b"] {
+        db.transaction(|tx| async move { tx.put(key.to_vec(), b"first".to_vec()).await }).await.unwrap();
+    }
+    let before = db.begin().await.unwrap();
+    db.transaction(|tx| async move {
+        tx.put(b"a".to_vec(), b"second".to_vec()).await?;
+        tx.delete(b"b".to_vec()).await
+    })
+    .await
+    .unwrap();
+    let after = db.begin().await.unwrap();
+    let keys = || vec![b"b".to_vec(), b"a".to_vec()];
+    for (tx, a, b) in [(before, "first", Some(b"first".to_vec())), (after, "second", None)] {
+        assert_eq!(tx.get(b"a").now_or_never().expect("it is in memory").unwrap(), Some(a.as_bytes().to_vec()));
+        assert_eq!(tx.get(b"b").now_or_never().expect("it is in memory").unwrap(), b);
+        let both = tx.batch_get(keys()).now_or_never().expect("both are in memory").unwrap();
+        assert_eq!(both, vec![b, Some(a.as_bytes().to_vec())]);
+    }
+}
+
+/// Some in the database file, some changed since, some nowhere: each value belongs to its key.
+#[tokio::test]
+async fn keys_of_one_call_are_found_in_memory_and_in_the_file() {
+    const KEYS: usize = 300;
+    let directory = tempfile::tempdir().unwrap();
+    let key = |number: usize| format!("{:03}", number * 7 % KEYS).into_bytes();
+    let write = |all: Vec<(Vec<u8>, Option<&'static str>)>| {
+        |tx: tito_core::Transaction| async move {
+            for (key, value) in all {
+                match value {
+                    Some(value) => tx.put(key, value.as_bytes().to_vec()).await?,
+                    None => tx.delete(key).await?,
+                }
+            }
+            Ok(())
+        }
+    };
+    let mut expected = vec![None; KEYS];
+    for (value, step) in [(Some("file"), 2), (Some("memory"), 3), (None, 5)] {
+        let db = EmbeddedBackend::open(directory.path()).await.unwrap();
+        let changed = (0..KEYS).step_by(step);
+        db.transaction(write(changed.clone().map(|number| (key(number), value)).collect())).await.unwrap();
+        changed.for_each(|number| expected[number] = value.map(|value| value.as_bytes().to_vec()));
+        // The last changes stay in memory until the engine is closed.
+        for few in [1, 2, 17, 256, KEYS] {
+            let tx = db.begin().await.unwrap();
+            let snapshot = db.snapshot().await.unwrap();
+            assert_eq!(tx.batch_get((0..few).map(key).collect()).await.unwrap(), expected[..few]);
+            assert_eq!(snapshot.batch_get((0..few).map(key).collect()).await.unwrap(), expected[..few]);
+        }
+        for (number, expected) in expected.iter().enumerate() {
+            assert_eq!(&db.begin().await.unwrap().get(&key(number)).await.unwrap(), expected);
+        }
+        db.close().await;
+    }
+}

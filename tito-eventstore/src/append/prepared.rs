@@ -106,8 +106,7 @@ impl NewEvent {
     /// # Errors
     /// As those of an append about the event by itself.
     pub fn appended_as(self, sequence: u64, recorded: Timestamp) -> Result<Event> {
-        let now = i64::try_from(recorded.physical_millis()).expect("a timestamp has 46 bits of milliseconds") * 1000;
-        let prepared = prepare_one(self, None, || (format!("event-{sequence}"), false), || now)?;
+        let prepared = prepare_one(self, None, recorded.physical_millis(), || (format!("event-{sequence}"), false))?;
         Ok(Event::decode(&[], sequence, prepared.encode(recorded))?)
     }
 }
@@ -118,20 +117,22 @@ pub(crate) fn prepare(log: &Log, events: Vec<NewEvent>) -> Result<Vec<Prepared>>
         return Err(EventStoreError::NoEvents);
     }
     let limit = log.database().limits().value_bytes;
-    let prepare = |event| {
-        let prepared = prepare_one(event, log.types(), || log.next_id(), || log.now_micros())?;
+    let now_millis = log.now_millis();
+    let mut all = Vec::with_capacity(events.len());
+    for event in events {
+        let prepared = prepare_one(event, log.types(), now_millis, || log.next_id(now_millis))?;
         check_size(&prepared, limit)?;
-        Ok(prepared)
-    };
-    events.into_iter().map(prepare).collect()
+        all.push(prepared);
+    }
+    Ok(all)
 }
 
-/// Checks an event, whatever store it is for. What it was left without is made up.
+/// Checks an event, whatever store it is for. What it was left without is made up, its time of `now_millis`.
 pub(crate) fn prepare_one(
     event: NewEvent,
     types: Option<&Registry>,
+    now_millis: u64,
     make_id: impl FnOnce() -> (String, bool),
-    now_micros: impl FnOnce() -> i64,
 ) -> Result<Prepared> {
     let NewEvent { entity, id, time, metadata, expectation, data } = event;
     let (entity_type, entity_id) = parse_entity(&entity)?;
@@ -157,20 +158,27 @@ pub(crate) fn prepare_one(
         }
     };
     let (id, is_id_new) = id.map_or_else(make_id, |id| (id, false));
+    if !is_id_new && let Err(reason) = check_id(&id) {
+        return Err(EventStoreError::EventIdInvalid { id: token::cut(&id), reason: reason.to_string() });
+    }
     let mut subject = entity;
     subject.reserve_exact(1 + data.event_type.len());
     subject.push('.');
     subject.push_str(&data.event_type);
     Ok(Prepared {
-        id: checked_id(id)?,
+        id,
         is_id_new,
-        time: time.map_or_else(now_micros, |time| time.timestamp_micros()),
+        time: time.map_or_else(|| micros(now_millis), |time| time.timestamp_micros()),
         subject,
         dots,
         metadata,
         expected,
         data,
     })
+}
+
+fn micros(millis: u64) -> i64 {
+    i64::try_from(millis).unwrap_or(i64::MAX).saturating_mul(1000)
 }
 
 fn check_size(event: &Prepared, limit: usize) -> Result<()> {
@@ -196,13 +204,6 @@ fn parse_entity(entity: &str) -> Result<(&str, &str)> {
     }
     token::check(entity_type).and_then(|()| token::check(id)).map_err(invalid)?;
     Ok((entity_type, id))
-}
-
-fn checked_id(id: String) -> Result<String> {
-    match check_id(&id) {
-        Ok(()) => Ok(id),
-        Err(reason) => Err(EventStoreError::EventIdInvalid { id: token::cut(&id), reason: reason.to_string() }),
-    }
 }
 
 /// What an id must be, of an event or of a command.

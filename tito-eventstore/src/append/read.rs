@@ -90,7 +90,7 @@ async fn read_beside<'a>(
     }
     (known.head, known.erasures) = (head.last, head.erasures);
     let notes_first = !definition.retention().is_none();
-    let mut state = State { head, ids: HashMap::new(), commands: HashMap::new(), known, notes_first };
+    let mut state = State { head, ids: HashMap::new(), commands: HashMap::new(), known, made_ids, notes_first };
     let mut taken: Vec<(&str, u64)> = Vec::new();
     for ((key, wanted), value) in keys.iter().zip(wanted).zip(values) {
         let Some(value) = value else { continue };

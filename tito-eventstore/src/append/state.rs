@@ -54,6 +54,8 @@ pub(crate) struct State<'a> {
     pub(super) commands: HashMap<&'a str, Decided>,
     /// Of all types where an expectation is about any of them.
     pub(super) known: Known,
+    /// Whether ids that were made up are new without a look at those that are taken.
+    pub(super) made_ids: bool,
     /// Whether first sequences are noted, as events may be dropped.
     pub(super) notes_first: bool,
 }
@@ -85,7 +87,7 @@ impl<'a> State<'a> {
     /// What an earlier run has appended of these events, if it has, and all of them are there. Where some were erased
     /// meanwhile, they are appended anew, and the others are there like any that were before.
     fn own(&mut self, events: &[Prepared]) -> Option<Own> {
-        let own = events.iter().find_map(|event| self.ids.get(event.id.as_str())?.own)?;
+        let own = events.iter().find_map(|event| self.taken(event)?.own)?;
         if events.iter().all(|event| self.ids.contains_key(event.id.as_str())) {
             return Some(own);
         }
@@ -102,12 +104,14 @@ impl<'a> State<'a> {
         let mut size = 0;
         let mut ids = HashMap::new();
         for event in events {
-            if let Some(taken) = self.ids.get(event.id.as_str()) {
+            if let Some(taken) = self.taken(event) {
                 taken.check(event)?;
                 continue;
             }
             self.check(event)?;
-            ids.entry(event.id.as_str()).or_insert_with(|| Taken::new(0, event)).check(event)?;
+            if !self.is_new(event) {
+                ids.entry(event.id.as_str()).or_insert_with(|| Taken::new(0, event)).check(event)?;
+            }
             size += 1;
         }
         let limit = usize::try_from(MAX_SEQUENCE.saturating_sub(self.head.last)).unwrap_or(usize::MAX);
@@ -119,8 +123,19 @@ impl<'a> State<'a> {
         Ok(events.iter().map(|event| self.append_one(event)).collect())
     }
 
+    fn is_new(&self, event: &Prepared) -> bool {
+        self.made_ids && event.is_id_new
+    }
+
+    /// What has an event's id, if anything has.
+    fn taken(&self, event: &Prepared) -> Option<&Taken<'a>> {
+        if self.is_new(event) { None } else { self.ids.get(event.id.as_str()) }
+    }
+
     fn append_one(&mut self, event: &'a Prepared) -> Appended {
-        if let Some(taken) = self.ids.get_mut(event.id.as_str()) {
+        if !self.is_new(event)
+            && let Some(taken) = self.ids.get_mut(event.id.as_str())
+        {
             // It is new once, whoever comes with the id as well.
             let own = taken.own.take();
             return Appended {
@@ -220,7 +235,7 @@ mod tests {
             Some((pattern, sequence)) => event.expect_sequence_of(pattern.as_str(), *sequence),
             None => event,
         };
-        prepare_one(event, None, || unreachable!(), || 0).unwrap()
+        prepare_one(event, None, 0, || unreachable!()).unwrap()
     }
 
     /// The store as a list of ids and subjects, in which everything is looked for from the beginning.

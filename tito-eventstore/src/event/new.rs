@@ -110,6 +110,7 @@ impl NewEvent {
 
     /// Expects this to be the last sequence of the event's entity before the append, 0 if there is none; otherwise the
     /// whole append is refused.
+    #[inline]
     pub fn expect_sequence(mut self, sequence: u64) -> Self {
         self.expectation = Some(Expectation { sequence, pattern: None });
         self
@@ -151,6 +152,7 @@ impl NewEvent {
 
 /// One event counts as a list of one.
 impl From<NewEvent> for Vec<NewEvent> {
+    #[inline]
     fn from(event: NewEvent) -> Self {
         vec![event]
     }

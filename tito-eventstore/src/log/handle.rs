@@ -48,13 +48,14 @@ impl Log {
         &self.shared.logger
     }
 
-    /// An id for an event, and whether it is certain to be new.
-    pub(crate) fn next_id(&self) -> (String, bool) {
-        self.shared.next_id()
+    /// An id for an event that is made at a time, and whether it is certain to be new.
+    pub(crate) fn next_id(&self, now_millis: u64) -> (String, bool) {
+        self.shared.next_id(now_millis)
     }
 
-    pub(crate) fn now_micros(&self) -> i64 {
-        i64::try_from(self.shared.clock.now_millis()).unwrap_or(i64::MAX).saturating_mul(1000)
+    /// What the manager's clock shows.
+    pub(crate) fn now_millis(&self) -> u64 {
+        self.shared.clock.now_millis()
     }
 }
 

@@ -30,13 +30,12 @@ pub(crate) struct Shared {
 
 impl Shared {
     /// An id, and whether it is certain to be new.
-    pub(super) fn next_id(&self) -> (String, bool) {
+    pub(super) fn next_id(&self, now_millis: u64) -> (String, bool) {
         match &self.ids {
             Some(ids) => (ids(), false),
             None => {
-                let now = Timestamp::from_millis(self.clock.now_millis());
                 let number = self.made.fetch_add(1, Ordering::Relaxed);
-                (event_id(now, number, fastrand::u64(..)).to_string(), true)
+                (event_id(Timestamp::from_millis(now_millis), number, fastrand::u64(..)).to_string(), true)
             }
         }
     }

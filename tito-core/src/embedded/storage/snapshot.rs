@@ -17,8 +17,12 @@ pub(super) struct StorageSnapshot {
 }
 
 impl Snapshot for StorageSnapshot {
+    fn get_from_memory(&self, key: &[u8]) -> Option<Option<Vec<u8>>> {
+        self.tables.iter().find_map(|table| table.get(key, self.version))
+    }
+
     fn get(&self, key: &[u8]) -> StoreResult<Option<Vec<u8>>> {
-        match self.tables.iter().find_map(|table| table.get(key, self.version)) {
+        match self.get_from_memory(key) {
             Some(value) => Ok(value),
             None => self.base.get(key),
         }
