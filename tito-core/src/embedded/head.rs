@@ -182,6 +182,10 @@ impl Snapshot for Closed {
         Err("the engine is closed".into())
     }
 
+    fn get_and_cache(&self, key: &[u8]) -> StoreResult<Option<Vec<u8>>> {
+        self.get(key)
+    }
+
     fn visit(&self, _: &KeyRange, _: Direction, _: Visit<'_>) -> StoreResult<()> {
         Err("the engine is closed".into())
     }

@@ -24,6 +24,9 @@ pub(super) trait Snapshot: Send + Sync {
     /// there is none.
     fn get_from_memory(&self, key: &[u8]) -> Option<Option<Vec<u8>>>;
     fn get(&self, key: &[u8]) -> StoreResult<Option<Vec<u8>>>;
+    /// Like [`get`](Snapshot::get), of a key that is likely to be asked for again: what has to be read stays in memory
+    /// until the database file changes, or too much is there.
+    fn get_and_cache(&self, key: &[u8]) -> StoreResult<Option<Vec<u8>>>;
     /// Calls `visit` with the entries of a range, in the order of the direction.
     fn visit(&self, range: &KeyRange, direction: Direction, visit: Visit<'_>) -> StoreResult<()>;
 }

@@ -68,6 +68,10 @@ impl Drop for Inner {
 /// Reads of up to this many keys from memory are not worth another thread.
 const FEW_KEYS: usize = 256;
 
+/// The keys of a small call are likely to be asked for again; many at once are mostly rows of events, which are read
+/// once.
+const FEW_TO_CACHE: usize = 4;
+
 /// For how many entries a scan has room before it has to move them.
 const ROOM_AT_FIRST: usize = 256;
 
@@ -152,7 +156,10 @@ pub(super) async fn get_all(
         return Ok(values);
     }
     let keys: Vec<_> = missing.iter().map(|&at| std::mem::take(&mut keys[at])).collect();
-    let find = move |snapshot: &dyn Snapshot| keys.iter().map(|key| snapshot.get(key)).collect::<StoreResult<Vec<_>>>();
+    let find = move |snapshot: &dyn Snapshot| -> StoreResult<Vec<_>> {
+        let get = if keys.len() <= FEW_TO_CACHE { Snapshot::get_and_cache } else { Snapshot::get };
+        keys.iter().map(|key| get(snapshot, key)).collect()
+    };
     let found = read(core, snapshot, "batch_get", missing.len(), find).await?;
     for (at, value) in missing.into_iter().zip(found) {
         values[at] = value;
@@ -195,7 +202,7 @@ impl TitoTransaction for EmbeddedTransaction {
                 return Ok(value);
             }
             let key = key.to_vec();
-            read(&self.0.core, snapshot, "get", 1, move |snapshot| snapshot.get(&key)).await
+            read(&self.0.core, snapshot, "get", 1, move |snapshot| snapshot.get_and_cache(&key)).await
         }
         .boxed()
     }

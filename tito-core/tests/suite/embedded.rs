@@ -178,3 +178,22 @@ async fn keys_of_one_call_are_found_in_memory_and_in_the_file() {
         db.close().await;
     }
 }
+
+/// After reopening everything is in the database file.
+#[tokio::test]
+async fn a_row_of_the_file_is_read_again_without_another_thread_until_it_changes() {
+    let directory = tempfile::tempdir().unwrap();
+    let db = EmbeddedBackend::open(directory.path()).await.unwrap();
+    db.transaction(|tx| async move { tx.put(b"a".to_vec(), b"first".to_vec()).await }).await.unwrap();
+    db.close().await;
+    let db = EmbeddedBackend::open(directory.path()).await.unwrap();
+    let tx = db.begin().await.unwrap();
+    assert!(tx.get(b"a").now_or_never().is_none(), "the file has to be read");
+    let keys = || vec![b"b".to_vec(), b"a".to_vec()];
+    let expected = |a: &str| vec![None, Some(a.as_bytes().to_vec())];
+    assert_eq!(tx.batch_get(keys()).await.unwrap(), expected("first"));
+    db.transaction(|tx| async move { tx.put(b"a".to_vec(), b"second".to_vec()).await }).await.unwrap();
+    assert_eq!(tx.batch_get(keys()).now_or_never().expect("both are in memory").unwrap(), expected("first"));
+    let tx = db.begin().await.unwrap();
+    assert_eq!(tx.batch_get(keys()).now_or_never().expect("both are in memory").unwrap(), expected("second"));
+}

@@ -13,6 +13,7 @@ use super::backend::Backend;
 use super::file::DataFile;
 use super::memtable::Memtable;
 use super::overlay::Overlay;
+use super::row_cache::RowCache;
 use super::space::Space;
 use crate::embedded::store::StoreResult;
 use crate::engine::DatabaseIdentity;
@@ -62,7 +63,10 @@ pub(in crate::embedded) enum OpenError {
 pub(super) type Stored<'a> = (AccessGuard<'a, &'static [u8]>, AccessGuard<'a, &'static [u8]>);
 
 /// One state of the database file.
-pub(super) struct BaseSnapshot(ReadOnlyTable<&'static [u8], &'static [u8]>);
+pub(super) struct BaseSnapshot {
+    table: ReadOnlyTable<&'static [u8], &'static [u8]>,
+    cache: RowCache,
+}
 
 impl Base {
     /// Creates a database in an empty file, complete and durable when this returns; if it is to be filled from
@@ -157,7 +161,8 @@ impl Base {
     }
 
     pub(super) fn snapshot(&self) -> StoreResult<BaseSnapshot> {
-        plainly(|| Ok(BaseSnapshot(self.database.begin_read()?.open_table(DATA)?)))
+        let table = plainly(|| Ok(self.database.begin_read()?.open_table(DATA)?))?;
+        Ok(BaseSnapshot { table, cache: RowCache::default() })
     }
 
     /// Applies a memtable in one durable transaction, and notes with it that the log segment it came from is done.
@@ -227,7 +232,19 @@ fn plainly<T>(f: impl FnOnce() -> Result<T, redb::Error>) -> StoreResult<T> {
 
 impl BaseSnapshot {
     pub(super) fn get(&self, key: &[u8]) -> StoreResult<Option<Vec<u8>>> {
-        Ok(self.0.get(key)?.map(|value| value.value().to_vec()))
+        Ok(self.table.get(key)?.map(|value| value.value().to_vec()))
+    }
+
+    /// Like [`get`](BaseSnapshot::get), and puts it into the cache.
+    pub(super) fn get_and_cache(&self, key: &[u8]) -> StoreResult<Option<Vec<u8>>> {
+        let value = self.get(key)?;
+        self.cache.insert(key, value.as_deref());
+        Ok(value)
+    }
+
+    /// What the cache has of a key: `Some(None)` if it has no value.
+    pub(super) fn get_cached(&self, key: &[u8]) -> Option<Option<Vec<u8>>> {
+        self.cache.get(key)
     }
 
     /// The entries of a range as they lie in the file's pages.
@@ -236,7 +253,7 @@ impl BaseSnapshot {
         range: &KeyRange,
         direction: Direction,
     ) -> StoreResult<impl Iterator<Item = StoreResult<Stored<'_>>>> {
-        let mut entries = self.0.range::<&[u8]>(range.bounds())?;
+        let mut entries = self.table.range::<&[u8]>(range.bounds())?;
         let next = move || match direction {
             Direction::Ascending => entries.next(),
             Direction::Descending => entries.next_back(),

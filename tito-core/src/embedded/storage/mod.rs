@@ -17,6 +17,7 @@ mod log;
 mod memtable;
 mod opening;
 mod overlay;
+mod row_cache;
 mod segment;
 mod snapshot;
 mod space;

@@ -16,15 +16,28 @@ pub(super) struct StorageSnapshot {
     pub(super) version: u64,
 }
 
+impl StorageSnapshot {
+    fn written_lately(&self, key: &[u8]) -> Option<Option<Vec<u8>>> {
+        self.tables.iter().find_map(|table| table.get(key, self.version))
+    }
+}
+
 impl Snapshot for StorageSnapshot {
     fn get_from_memory(&self, key: &[u8]) -> Option<Option<Vec<u8>>> {
-        self.tables.iter().find_map(|table| table.get(key, self.version))
+        self.written_lately(key).or_else(|| self.base.get_cached(key))
     }
 
     fn get(&self, key: &[u8]) -> StoreResult<Option<Vec<u8>>> {
-        match self.get_from_memory(key) {
+        match self.written_lately(key) {
             Some(value) => Ok(value),
             None => self.base.get(key),
+        }
+    }
+
+    fn get_and_cache(&self, key: &[u8]) -> StoreResult<Option<Vec<u8>>> {
+        match self.written_lately(key) {
+            Some(value) => Ok(value),
+            None => self.base.get_and_cache(key),
         }
     }
 
