@@ -197,3 +197,21 @@ async fn a_row_of_the_file_is_read_again_without_another_thread_until_it_changes
     let tx = db.begin().await.unwrap();
     assert_eq!(tx.batch_get(keys()).now_or_never().expect("both are in memory").unwrap(), expected("second"));
 }
+
+#[tokio::test]
+async fn a_task_that_reads_from_memory_on_and_on_lets_others_run() {
+    let directory = tempfile::tempdir().unwrap();
+    let db = EmbeddedBackend::open(directory.path()).await.unwrap();
+    db.transaction(|tx| async move { tx.put(b"a".to_vec(), b"first".to_vec()).await }).await.unwrap();
+    let tx = db.begin().await.unwrap();
+    let other = tokio::spawn(async {});
+    for _ in 0..1_000 {
+        tx.get(b"a").await.unwrap();
+    }
+    assert!(other.is_finished());
+    let other = tokio::spawn(async {});
+    for _ in 0..1_000 {
+        tx.batch_get(vec![b"a".to_vec()]).await.unwrap();
+    }
+    assert!(other.is_finished());
+}
