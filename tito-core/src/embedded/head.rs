@@ -178,6 +178,14 @@ impl Snapshot for Closed {
         None
     }
 
+    fn version(&self) -> u64 {
+        0
+    }
+
+    fn is_unchanged(&self, _: &[u8], _: u64) -> bool {
+        false
+    }
+
     fn get(&self, _: &[u8]) -> StoreResult<Option<Vec<u8>>> {
         Err("the engine is closed".into())
     }

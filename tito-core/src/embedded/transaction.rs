@@ -15,7 +15,7 @@ use super::hash::hash_key;
 use super::head::{Beginning, Head, SnapshotSlot, lock};
 use super::opening::storage_failed;
 use super::store::{Snapshot, StoreResult};
-use crate::engine::{Direction, KeyValue, Mutations, Signals, TitoTransaction};
+use crate::engine::{Direction, KeyValue, Mutations, Signals, SnapshotVersion, TitoTransaction};
 use crate::error::{Result, TitoError};
 use crate::keys::KeyRange;
 use crate::timestamp::{Now, Timestamp};
@@ -161,7 +161,11 @@ pub(super) async fn get_all(
     let keys: Vec<_> = missing.iter().map(|&at| std::mem::take(&mut keys[at])).collect();
     let find = move |snapshot: &dyn Snapshot| -> StoreResult<Vec<_>> {
         let get = if keys.len() <= FEW_TO_CACHE { Snapshot::get_and_cache } else { Snapshot::get };
-        keys.iter().map(|key| get(snapshot, key)).collect()
+        let mut found = Vec::with_capacity(keys.len());
+        for key in &keys {
+            found.push(get(snapshot, key)?);
+        }
+        Ok(found)
     };
     let found = read(core, snapshot, "batch_get", missing.len(), find).await?;
     for (at, value) in missing.into_iter().zip(found) {
@@ -225,6 +229,15 @@ impl TitoTransaction for EmbeddedTransaction {
             Ok(entries)
         })
         .boxed()
+    }
+
+    fn version(&self) -> Option<SnapshotVersion> {
+        lock(&self.0.slot).as_ref().map(|snapshot| SnapshotVersion(snapshot.version()))
+    }
+
+    fn is_unchanged(&self, key: &[u8], since: SnapshotVersion) -> bool {
+        let snapshot = lock(&self.0.slot).clone();
+        snapshot.is_some_and(|snapshot| snapshot.is_unchanged(key, since.0))
     }
 
     fn commit(&self, mutations: Mutations, signals: Signals) -> BoxFuture<'_, Result<Timestamp>> {

@@ -30,6 +30,11 @@ pub enum Direction {
     Descending,
 }
 
+/// How much history a transaction sees. It means something only to the engine that it came from, for as long as that is
+/// open; a later transaction has the same or a greater one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SnapshotVersion(pub u64);
+
 /// A store of sorted keys with transactions under snapshot isolation. [`Database::from_engine`] makes a database of it.
 ///
 /// What every engine keeps:
@@ -141,6 +146,19 @@ pub trait TitoTransaction: Any + Send + Sync {
     /// The first `limit` keys of a range of the snapshot in the order of `direction`; all of the range if there are fewer.
     /// `limit` is above 0 and the range not empty.
     fn scan(&self, range: KeyRange, direction: Direction, limit: usize) -> BoxFuture<'_, Result<Vec<KeyValue>>>;
+
+    /// How much history the transaction sees, for [`is_unchanged`](TitoTransaction::is_unchanged) of later ones. `None`
+    /// from an engine that can't tell what has changed.
+    fn version(&self) -> Option<SnapshotVersion> {
+        None
+    }
+
+    /// Whether the engine knows, without a read of its storage, that a key has the value in the snapshot that it had in
+    /// another transaction's, which had that version. `false` says nothing.
+    fn is_unchanged(&self, key: &[u8], since: SnapshotVersion) -> bool {
+        let _ = (key, since);
+        false
+    }
 
     /// Called before the transaction writes or locks these keys. An engine that waits for keys before the commit, or
     /// may refuse them, does so in the future that it returns; the caller may drop that unpolled if the write is

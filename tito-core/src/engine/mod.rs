@@ -17,7 +17,7 @@ mod shared;
 mod signals;
 mod tally;
 
-pub use contract::{Claim, Direction, KeyValue, TitoEngine, TitoSnapshot, TitoTransaction};
+pub use contract::{Claim, Direction, KeyValue, SnapshotVersion, TitoEngine, TitoSnapshot, TitoTransaction};
 pub use filling::Filling;
 #[cfg_attr(not(feature = "embedded"), allow(unused_imports, reason = "used by the engine of that feature"))]
 pub(crate) use filling::{Purpose, check_whole, is_one_already};

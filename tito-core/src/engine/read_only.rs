@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
-use super::contract::{Direction, KeyValue, TitoEngine, TitoSnapshot, TitoTransaction};
+use super::contract::{Direction, KeyValue, SnapshotVersion, TitoEngine, TitoSnapshot, TitoTransaction};
 use super::identity::DatabaseIdentity;
 use super::limits::Limits;
 use super::mutations::Mutations;
@@ -108,6 +108,14 @@ impl TitoTransaction for Reading {
 
     fn scan(&self, range: KeyRange, direction: Direction, limit: usize) -> BoxFuture<'_, Result<Vec<KeyValue>>> {
         self.0.scan(range, direction, limit)
+    }
+
+    fn version(&self) -> Option<SnapshotVersion> {
+        self.0.version()
+    }
+
+    fn is_unchanged(&self, key: &[u8], since: SnapshotVersion) -> bool {
+        self.0.is_unchanged(key, since)
     }
 
     fn commit(&self, mutations: Mutations, signals: Signals) -> BoxFuture<'_, Result<Timestamp>> {

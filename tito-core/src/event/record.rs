@@ -196,8 +196,9 @@ impl TitoEvent {
     /// # Errors
     /// Those of [`decode`](TitoEvent::decode).
     pub fn decode_known(key: &[u8], bytes: &[u8]) -> Result<Self> {
-        let event: Self = row::decode(key, Self::EXPECTED, bytes)?;
-        Ok(Self { key: key.to_vec(), ..event })
+        let mut event: Self = row::decode(key, Self::EXPECTED, bytes)?;
+        event.key = key.to_vec();
+        Ok(event)
     }
 
     /// The number of the current or next attempt to handle it: 1 when it is first handed out.

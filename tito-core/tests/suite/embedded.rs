@@ -198,6 +198,63 @@ async fn a_row_of_the_file_is_read_again_without_another_thread_until_it_changes
     assert_eq!(tx.batch_get(keys()).now_or_never().expect("both are in memory").unwrap(), expected("second"));
 }
 
+/// A row of the file for instance, which nobody has to read again to know.
+#[tokio::test]
+async fn what_nobody_has_written_since_is_known_to_be_unchanged() {
+    let directory = tempfile::tempdir().unwrap();
+    let db = EmbeddedBackend::open(directory.path()).await.unwrap();
+    let put = |key: &'static str, value: &'static str| {
+        let db = db.clone();
+        async move {
+            db.transaction(|tx| async move { tx.put(key.into(), value.into()).await }).await.unwrap();
+        }
+    };
+    put("a", "first").await;
+    let version = db.begin().await.unwrap().version().unwrap();
+    let before = db.begin().await.unwrap();
+    put("b", "second").await;
+    let tx = db.begin().await.unwrap();
+    assert!(tx.version().unwrap() > version);
+    assert!(tx.is_unchanged(b"a", version) && tx.is_unchanged(b"absent", version));
+    assert!(!tx.is_unchanged(b"b", version));
+    assert!(tx.is_unchanged(b"b", tx.version().unwrap()));
+    assert!(before.is_unchanged(b"b", version), "what it sees was written before");
+    assert!(!before.is_unchanged(b"a", tx.version().unwrap()), "of later versions it knows nothing");
+    tx.rollback().await;
+    assert!(!tx.is_unchanged(b"a", version), "it has ended");
+    db.close().await;
+    let db = EmbeddedBackend::open(directory.path()).await.unwrap();
+    let version = db.begin().await.unwrap().version().unwrap();
+    let tx = db.begin().await.unwrap();
+    assert!(tx.is_unchanged(b"a", version), "it lies in the file");
+}
+
+/// Every commit is flushed into the file at once, and the file does not say when a key was written.
+#[tokio::test]
+async fn what_is_said_to_be_unchanged_is_so_across_flushes() {
+    const KEYS: u8 = 5;
+    let mut random = fastrand::Rng::with_seed(tito_test_engines::seed());
+    let directory = tempfile::tempdir().unwrap();
+    let db = EmbeddedBackend::builder().memtable_bytes(1).open(directory.path()).await.unwrap();
+    let mut earlier = Vec::new();
+    let mut known = 0;
+    for round in 0..60_u8 {
+        let tx = db.begin().await.unwrap();
+        let values = tx.batch_get((0..KEYS).map(|key| vec![key]).collect()).await.unwrap();
+        earlier.push((tx.version().unwrap(), values.clone()));
+        for (version, values_then) in &earlier {
+            for (key, (now, then)) in values.iter().zip(values_then).enumerate() {
+                let is_unchanged = tx.is_unchanged(&[key as u8], *version);
+                assert!(!is_unchanged || now == then, "{key} was {then:?} and is {now:?}");
+                known += usize::from(is_unchanged);
+            }
+        }
+        tx.put(vec![random.u8(..KEYS)], vec![round]).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+    assert!(known >= 60, "each transaction knows its own version at least");
+}
+
 #[tokio::test]
 async fn a_task_that_reads_from_memory_on_and_on_lets_others_run() {
     let directory = tempfile::tempdir().unwrap();

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use tito_core::clock::Clock;
-use tito_core::engine::{Claim, Direction, KeyValue, Mutations, Signals, TitoTransaction};
+use tito_core::engine::{Claim, Direction, KeyValue, Mutations, Signals, SnapshotVersion, TitoTransaction};
 use tito_core::keys::KeyRange;
 use tito_core::{KeyText, Now, Result, Timestamp, TitoError};
 
@@ -117,6 +117,14 @@ impl TitoTransaction for FaultTransaction {
 
     fn scan(&self, range: KeyRange, direction: Direction, limit: usize) -> BoxFuture<'_, Result<Vec<KeyValue>>> {
         self.read_page(range, direction, limit).boxed()
+    }
+
+    fn version(&self) -> Option<SnapshotVersion> {
+        self.inner.version()
+    }
+
+    fn is_unchanged(&self, key: &[u8], since: SnapshotVersion) -> bool {
+        self.inner.is_unchanged(key, since)
     }
 
     fn claim<'a>(&'a self, keys: &'a [Vec<u8>], purpose: Claim) -> Option<BoxFuture<'a, Result<()>>> {

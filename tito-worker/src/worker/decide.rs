@@ -1,5 +1,6 @@
 //! Decides what becomes of an event: the only place that knows.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use tito_core::event::{Completion, DueTime, FailedAttempt, TitoEvent, Topic, most_event_bytes};
@@ -141,13 +142,14 @@ pub(super) struct Decided {
 }
 
 /// Decides what becomes of the event that is stored under `key`.
-pub(super) fn decide(key: &[u8], stored: Vec<u8>, ended: &Ended, rules: &Rules<'_>) -> Result<Decided> {
+pub(super) fn decide(key: &[u8], stored: Cow<'_, [u8]>, ended: &Ended, rules: &Rules<'_>) -> Result<Decided> {
+    if let Ended::Returned(Outcome::Done) = ended {
+        let is_kept = rules.topic.history_seconds > 0;
+        let row = is_kept.then(|| (rules.place(Kind::Done), rules.completed(key, stored.into_owned())));
+        return Ok(Decided { fate: Fate::Done, row, failure: None });
+    }
+    let stored = stored.into_owned();
     let event = match ended {
-        Ended::Returned(Outcome::Done) => {
-            let is_kept = rules.topic.history_seconds > 0;
-            let row = is_kept.then(|| (rules.place(Kind::Done), rules.completed(key, stored)));
-            return Ok(Decided { fate: Fate::Done, row, failure: None });
-        }
         Ended::NoEvent => None,
         _ => TitoEvent::decode(key, &stored).ok(),
     };

@@ -9,6 +9,7 @@ use std::time::Duration;
 use foldhash::HashMap;
 use futures::poll;
 use smallvec::SmallVec;
+use tito_core::engine::SnapshotVersion;
 use tito_core::panics::Contained;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -39,6 +40,8 @@ pub(super) struct Finished {
     pub(super) key: Vec<u8>,
     /// The event as it was handed out.
     pub(super) handed_out: Vec<u8>,
+    /// Of the transaction that read it.
+    pub(super) version: Option<SnapshotVersion>,
     pub(super) entity: Entity,
     pub(super) ran: Ran,
     /// Whether the entity's later events wait for [`Lanes::resume`] or [`Lanes::release`].
@@ -346,6 +349,7 @@ async fn work_once(runner: &Runner, shared: &Shared) -> Worked {
 fn finish(queues: &mut Queues, deliveries: Few<Delivery>, ran: Few<Ran>, order: Order) {
     queues.running -= deliveries.len();
     let mut entities = Few::with_capacity(deliveries.len());
+    queues.finished.reserve(deliveries.len());
     for (delivery, ran) in deliveries.into_iter().zip(ran) {
         let entity = delivery.entity;
         if let Verdict::NotBegun = ran.verdict {
@@ -358,8 +362,8 @@ fn finish(queues: &mut Queues, deliveries: Few<Delivery>, ran: Few<Ran>, order: 
         }
         let awaits_recording = ran.verdict.blocks(order);
         entities.push((entity, awaits_recording));
-        let Delivery { key, stored: handed_out, .. } = delivery;
-        queues.finished.push(Finished { key, handed_out, entity, ran, awaits_recording });
+        let Delivery { key, stored: handed_out, version, .. } = delivery;
+        queues.finished.push(Finished { key, handed_out, version, entity, ran, awaits_recording });
     }
     for (entity, awaits_recording) in &entities {
         if let Some(lane) = queues.lanes.get_mut(entity).filter(|_| *awaits_recording) {

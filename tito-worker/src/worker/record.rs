@@ -1,5 +1,8 @@
 //! Writes what becomes of events, in the transaction that acknowledges them.
 
+use std::borrow::Cow;
+
+use tito_core::engine::SnapshotVersion;
 use tito_core::event::Topic;
 use tito_core::{Database, Result, Transaction};
 
@@ -17,6 +20,8 @@ pub(super) struct Unrecorded {
     pub(super) key: Vec<u8>,
     /// The event as it was handed out.
     pub(super) handed_out: Vec<u8>,
+    /// Of the transaction that read it.
+    pub(super) version: Option<SnapshotVersion>,
     pub(super) entity: Entity,
     pub(super) ended: Ended,
     pub(super) watched: Watched,
@@ -27,7 +32,7 @@ pub(super) struct Unrecorded {
 impl Unrecorded {
     /// For an event that is kept from handlers.
     pub(super) fn malformed(key: Vec<u8>, handed_out: Vec<u8>, ended: Ended) -> Self {
-        Self { key, handed_out, entity: 0, ended, watched: Watched::default(), awaits_recording: false }
+        Self { key, handed_out, version: None, entity: 0, ended, watched: Watched::default(), awaits_recording: false }
     }
 }
 
@@ -76,15 +81,15 @@ pub(super) async fn record_all(
 ) -> Result<RecordedBatch> {
     database
         .transaction(|tx| async move {
-            let keys = batch.iter().map(|unrecorded| unrecorded.key.clone()).collect();
-            let checked = origin.fence.read(&tx, keys).await?;
+            let handed_out = batch.iter().map(|one| (one.key.as_slice(), one.handed_out.as_slice(), one.version));
+            let checked = origin.fence.check(&tx, handed_out.collect()).await?;
             let mut events = Vec::with_capacity(batch.len());
             let recording = Recording { tx: &tx, runner, topic: &checked.topic, partition: origin.partition };
-            for (Unrecorded { key, handed_out, ended, watched, .. }, stored) in batch.iter().zip(checked.events) {
+            for (Unrecorded { key, handed_out, ended, watched, .. }, stored) in batch.iter().zip(checked.rows) {
                 let handled_by = HandledBy { worker: origin.worker(), duration: watched.duration() };
                 events.push(match stored {
                     None => Recorded::ELSEWHERE,
-                    Some(stored) if !are_same_attempt(key, handed_out, &stored) => Recorded::CHANGED,
+                    Some(Cow::Owned(stored)) if !are_same_attempt(key, handed_out, &stored) => Recorded::CHANGED,
                     Some(stored) => recording.record(key, stored, ended, handled_by).await?,
                 });
             }
@@ -110,7 +115,7 @@ impl Recording<'_> {
     pub(super) async fn record(
         &self,
         key: &[u8],
-        stored: Vec<u8>,
+        stored: Cow<'_, [u8]>,
         ended: &Ended,
         handled_by: HandledBy,
     ) -> Result<Recorded> {

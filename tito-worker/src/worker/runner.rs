@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use tito_core::engine::SnapshotVersion;
 use tito_core::event::{QueueLimits, TitoEvent, Topic};
 use tito_core::{Database, KeyText, TitoError};
 use tokio::sync::Semaphore;
@@ -44,6 +45,8 @@ pub(super) struct Delivery {
     /// The event as it was read. It is decoded where it is handled: if thousands of waiting events were decoded, they
     /// would take more memory, and would have left the processor's caches by then.
     pub(super) stored: Vec<u8>,
+    /// Of the transaction that read it.
+    pub(super) version: Option<SnapshotVersion>,
     pub(super) entity: Entity,
     /// Whether it runs alone in its process, because another process died of it or while it ran.
     pub(super) is_suspect: bool,

@@ -1,5 +1,6 @@
 //! Handlers that get the transaction that acknowledges their events.
 
+use std::borrow::Cow;
 use std::sync::{Mutex, PoisonError};
 
 use tito_core::event::TitoEvent;
@@ -60,8 +61,8 @@ impl Runner {
         // All of them belong to one partition, and were read by one worker that owns it.
         let Some(origin) = deliveries.first().map(|delivery| &delivery.origin) else { return Ok(Some(Few::new())) };
         // Read in this transaction, so that if two workers handle them, only one commits.
-        let keys = deliveries.iter().map(|delivery| delivery.key.clone()).collect();
-        let checked = origin.fence.read(&tx, keys).await?;
+        let handed_out = deliveries.iter().map(|one| (one.key.as_slice(), one.stored.as_slice(), one.version));
+        let checked = origin.fence.check(&tx, handed_out.collect()).await?;
         let is_fenced = |delivery: &Delivery| order.is_fenced(delivery.origin.revision, checked.topic.revision);
         if !checked.is_owned || deliveries.iter().any(is_fenced) {
             return Ok(None);
@@ -73,13 +74,13 @@ impl Runner {
         let mut decoded = decoded.into_iter();
         let mut passed_over = Few::new();
         let mut turns = Turns::new(order);
-        for ((delivery, run), bytes) in deliveries.iter().zip(runs).zip(checked.events) {
+        for ((delivery, run), bytes) in deliveries.iter().zip(runs).zip(checked.rows) {
             let as_read = decoded.next();
             let verdict = match &bytes {
                 _ if !turns.has_turn(delivery.entity) => Some(Verdict::NotBegun),
                 None => Some(Verdict::Recorded(Recorded::ELSEWHERE)),
                 // Its next step or attempt may be for later.
-                Some(bytes) if !are_same_attempt(&delivery.key, &delivery.stored, bytes) => {
+                Some(Cow::Owned(bytes)) if !are_same_attempt(&delivery.key, &delivery.stored, bytes) => {
                     Some(Verdict::Recorded(Recorded::CHANGED))
                 }
                 Some(_) => None,
@@ -91,7 +92,7 @@ impl Runner {
                 continue;
             };
             // Hardly any was changed since it was read, by its progress or another worker.
-            let as_read = as_read.filter(|_| bytes == delivery.stored);
+            let as_read = as_read.filter(|_| matches!(bytes, Cow::Borrowed(_)) || *bytes == delivery.stored);
             events.push(as_read.map_or_else(|| TitoEvent::decode_known(&delivery.key, &bytes).map(Box::new), Ok)?);
             scopes.push(run);
             stored.push((delivery, bytes));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Transaction;
 use crate::database::overlay;
 use crate::database::write_buffer::Writes;
-use crate::engine::{Direction, KeyValue};
+use crate::engine::{Direction, KeyValue, SnapshotVersion};
 use crate::error::{Result, TitoError};
 use crate::keys::KeyRange;
 
@@ -36,6 +36,21 @@ impl Transaction {
         }
         let own = self.own_values(&keys)?;
         self.own(self.answered(overlay::batch_get(&*self.inner.engine, own, keys).await))
+    }
+
+    /// How much history the transaction sees, for [`is_unchanged`](Transaction::is_unchanged) of later ones; `None` on an
+    /// engine that can't tell.
+    pub fn version(&self) -> Option<SnapshotVersion> {
+        self.inner.engine.version()
+    }
+
+    /// Whether it is known without a read that a key has the value that another transaction of the database, of that
+    /// [`version`](Transaction::version), has read. `false` says nothing: read it. What the transaction has written
+    /// itself is never known to be unchanged.
+    pub fn is_unchanged(&self, key: &[u8], since: SnapshotVersion) -> bool {
+        let stored = self.namespace.as_ref().map(|namespace| namespace.stored(key));
+        let key = stored.as_deref().unwrap_or(key);
+        matches!(self.written(key), Ok(None)) && self.inner.engine.is_unchanged(key, since)
     }
 
     /// The first `limit` keys of a range, ascending.

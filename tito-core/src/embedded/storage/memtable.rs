@@ -1,7 +1,7 @@
 //! Recent commits that are in the log but not in the database file yet: sorted, in memory, with versions.
 
 use std::collections::{BTreeMap, btree_map};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
 use crate::embedded::hash::{HashedSet, hash_key};
@@ -20,6 +20,7 @@ const ENTRY_OVERHEAD: usize = 150;
 pub(super) struct Memtable {
     entries: RwLock<Entries>,
     bytes: AtomicUsize,
+    latest_version: AtomicU64,
 }
 
 #[derive(Default)]
@@ -41,9 +42,9 @@ struct Version {
 }
 
 impl Versions {
-    fn visible(&self, at: u64) -> Option<&Option<Vec<u8>>> {
+    fn visible(&self, at: u64) -> Option<&Version> {
         let all = std::iter::once(&self.latest).chain(self.older.iter().rev());
-        all.into_iter().find(|version| version.at <= at).map(|version| &version.value)
+        all.into_iter().find(|version| version.at <= at)
     }
 }
 
@@ -70,6 +71,7 @@ impl Memtable {
             }
         }
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.latest_version.store(at, Ordering::Relaxed);
     }
 
     /// About how much memory the table takes.
@@ -83,7 +85,21 @@ impl Memtable {
         if !entries.hashes.contains(&hash_key(key)) {
             return None;
         }
-        entries.by_key.get(key)?.visible(at).cloned()
+        entries.by_key.get(key)?.visible(at).map(|version| version.value.clone())
+    }
+
+    /// The version in which a key was last written, as seen at version `at`, if it was written here.
+    pub(super) fn written_at(&self, key: &[u8], at: u64) -> Option<u64> {
+        let entries = self.read();
+        if !entries.hashes.contains(&hash_key(key)) {
+            return None;
+        }
+        entries.by_key.get(key)?.visible(at).map(|version| version.at)
+    }
+
+    /// The version of the latest writes; 0 of an empty table.
+    pub(super) fn latest_version(&self) -> u64 {
+        self.latest_version.load(Ordering::Relaxed)
     }
 
     /// The entries of a range that are visible at version `at`.
@@ -128,8 +144,8 @@ impl Iterator for Chunks<'_> {
                 Direction::Descending => range.next_back(),
             };
             let Some((key, versions)) = next else { return Some(chunk) };
-            if let Some(value) = versions.visible(self.at) {
-                chunk.push((key.clone(), value.clone()));
+            if let Some(version) = versions.visible(self.at) {
+                chunk.push((key.clone(), version.value.clone()));
             }
         }
         let rest = match self.direction {

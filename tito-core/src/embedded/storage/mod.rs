@@ -56,6 +56,8 @@ pub(super) struct Storage {
     directory: Option<Directory>,
     base: Base,
     base_snapshot: Arc<BaseSnapshot>,
+    /// The last version that `base_snapshot` has.
+    base_version: u64,
     /// Full memtables that are being flushed, oldest first.
     full: VecDeque<Arc<Memtable>>,
     active: Arc<Memtable>,
@@ -109,7 +111,9 @@ impl Storage {
                 return Ok(());
             };
             self.base_snapshot = Arc::new(snapshot);
-            self.full.pop_front();
+            let flushed = self.full.pop_front();
+            // An empty one changes nothing.
+            self.base_version = flushed.map_or(0, |table| table.latest_version()).max(self.base_version);
         }
         Ok(())
     }
@@ -139,7 +143,8 @@ impl Storage {
 impl Store for Storage {
     fn snapshot(&self) -> Arc<dyn Snapshot> {
         let tables = std::iter::once(&self.active).chain(self.full.iter().rev()).cloned().collect();
-        Arc::new(StorageSnapshot { tables, base: self.base_snapshot.clone(), version: self.version })
+        let (base, base_version) = (self.base_snapshot.clone(), self.base_version);
+        Arc::new(StorageSnapshot { tables, base, base_version, version: self.version })
     }
 
     fn make_room(&mut self, writes: usize, bytes: usize, admission: Admission) -> io::Result<()> {

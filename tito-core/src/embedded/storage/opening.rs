@@ -54,6 +54,7 @@ impl Storage {
             log: None,
             space,
             version: 0,
+            base_version: 0,
             reserved: Timestamp::ZERO,
             base,
         })
@@ -122,6 +123,7 @@ impl Storage {
             space,
             directory: Some(directory),
             version,
+            base_version: 0,
             reserved,
         })
     }
@@ -155,6 +157,7 @@ impl Storage {
             log: None,
             space,
             version,
+            base_version: 0,
             reserved,
             base,
         })

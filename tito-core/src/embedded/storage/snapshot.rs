@@ -13,6 +13,8 @@ use crate::keys::KeyRange;
 pub(super) struct StorageSnapshot {
     pub(super) tables: Vec<Arc<Memtable>>,
     pub(super) base: Arc<BaseSnapshot>,
+    /// The last version that is in the database file.
+    pub(super) base_version: u64,
     pub(super) version: u64,
 }
 
@@ -25,6 +27,20 @@ impl StorageSnapshot {
 impl Snapshot for StorageSnapshot {
     fn get_from_memory(&self, key: &[u8]) -> Option<Option<Vec<u8>>> {
         self.written_lately(key).or_else(|| self.base.get_cached(key))
+    }
+
+    fn version(&self) -> u64 {
+        self.version
+    }
+
+    fn is_unchanged(&self, key: &[u8], since: u64) -> bool {
+        // When a key of the file was written is not known any more.
+        (self.base_version..=self.version).contains(&since)
+            && self
+                .tables
+                .iter()
+                .find_map(|table| table.written_at(key, self.version))
+                .is_none_or(|written_at| written_at <= since)
     }
 
     fn get(&self, key: &[u8]) -> StoreResult<Option<Vec<u8>>> {

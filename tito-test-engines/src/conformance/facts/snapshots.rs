@@ -2,6 +2,7 @@
 
 use crate::conformance::support::*;
 use crate::conformance::{Opened, Opener};
+use crate::random::seed;
 use tito_core::Transaction;
 
 /// A transaction begun on `a=1 b=1 c=1`, after which b was overwritten, c deleted and d written.
@@ -86,4 +87,32 @@ pub async fn scans_hold_to_their_range_and_limit(opener: Opener) {
     assert_eq!(scan_reverse(&tx, "b", "d", 10).await, ["c=3", "b=2"]);
     assert_eq!(scan(&tx, "a", "z", 2).await, ["a=1", "b=2"]);
     assert_eq!(scan_reverse(&tx, "a", "z", 2).await, ["d=4", "c=3"]);
+}
+
+pub async fn what_is_said_to_be_unchanged_is_as_it_was(opener: Opener) {
+    const KEYS: [&str; 5] = ["a", "b", "c", "d", "e"];
+    let mut random = fastrand::Rng::with_seed(seed());
+    let database = open(opener).await;
+    let engine = database.database();
+    let mut earlier = Vec::new();
+    for round in 0..40 {
+        let tx = engine.begin().await.unwrap();
+        let values = batch_get(&tx, &KEYS).await;
+        let Some(version) = tx.version() else { return };
+        earlier.push((version, values.clone()));
+        for (version, values_then) in &earlier {
+            for ((key, now), then) in KEYS.iter().zip(&values).zip(values_then) {
+                let is_unchanged = tx.is_unchanged(key.as_bytes(), *version);
+                assert!(!is_unchanged || now == then, "{key} was {then:?} and is {now:?}");
+            }
+        }
+        let key = KEYS[random.usize(..KEYS.len())];
+        if random.bool() {
+            put(&tx, key, &round.to_string()).await;
+        } else {
+            delete(&tx, key).await;
+        }
+        assert!(!tx.is_unchanged(key.as_bytes(), version), "the transaction itself has written {key}");
+        tx.commit().await.unwrap();
+    }
 }

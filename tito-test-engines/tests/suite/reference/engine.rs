@@ -10,7 +10,8 @@ use futures::future::BoxFuture;
 
 use tito_core::clock::Clock;
 use tito_core::engine::{
-    Direction, KeyValue, Limits, Mutation, Mutations, Shared, Signals, TitoEngine, TitoSnapshot, TitoTransaction,
+    Direction, KeyValue, Limits, Mutation, Mutations, Shared, Signals, SnapshotVersion, TitoEngine, TitoSnapshot,
+    TitoTransaction,
 };
 use tito_core::keys::KeyRange;
 use tito_core::{Now, Result, Timestamp, TitoError};
@@ -395,6 +396,14 @@ impl TitoTransaction for ReferenceTransaction {
 
     fn scan(&self, range: KeyRange, direction: Direction, limit: usize) -> BoxFuture<'_, Result<Vec<KeyValue>>> {
         self.read_page(range, direction, limit).boxed()
+    }
+
+    fn version(&self) -> Option<SnapshotVersion> {
+        (self.engine.flaw == Flaw::NothingChanges).then_some(SnapshotVersion(0))
+    }
+
+    fn is_unchanged(&self, _: &[u8], _: SnapshotVersion) -> bool {
+        self.engine.flaw == Flaw::NothingChanges
     }
 
     fn commit(&self, mutations: Mutations, signals: Signals) -> BoxFuture<'_, Result<Timestamp>> {

@@ -43,4 +43,5 @@ pub(crate) enum Flaw {
     SnapshotsAge,
     SnapshotsAreLive,
     PagesOfAnySize,
+    NothingChanges,
 }

@@ -130,6 +130,7 @@ flaws! {
     data_forgotten_when_closed_is_found: ForgetsData { storage::committed_writes_are_there_after_reopening }
     databases_that_share_their_data_are_found: SharesOneDatabase { storage::databases_are_apart }
     clones_with_data_of_their_own_are_found: ClonesAreApart { storage::clones_of_an_engine_share_one_database }
+    changes_that_are_not_told_are_found: NothingChanges { snapshots::what_is_said_to_be_unchanged_is_as_it_was }
     keys_taken_for_text_are_found: KeysAreText { storage::keys_of_any_bytes_are_kept_in_the_order_of_their_bytes }
     values_taken_for_text_are_found: ValuesAreText { storage::values_of_any_bytes_are_kept }
     snapshots_that_follow_later_commits_are_found: SnapshotsFollow {

@@ -184,7 +184,7 @@ impl Hands {
         let topic = Topic::read(tx, topic_of(&runner.queue).0).await?;
         let ended = Ended::from(Outcome::DeadLetter(reason));
         let recording = Recording { tx, runner, topic: &topic, partition };
-        recording.record(key, stored, &ended, HandledBy { worker: Some(dead), duration: None }).await?;
+        recording.record(key, stored.into(), &ended, HandledBy { worker: Some(dead), duration: None }).await?;
         Ok(())
     }
 }

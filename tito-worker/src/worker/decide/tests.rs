@@ -81,7 +81,7 @@ proptest! {
             now: Now::from_millis(NOW as u64 * 1_000 + 1),
             random,
         };
-        let decided = decide(&key, row.clone(), &ended, &rules).unwrap();
+        let decided = decide(&key, row.as_slice().into(), &ended, &rules).unwrap();
         let fate = decided.fate;
         let failure = decided.failure.as_deref();
         prop_assert_eq!(failure.is_some(), matches!(fate, Fate::Retried | Fate::Dead | Fate::Discarded));
@@ -210,7 +210,7 @@ fn bytes_that_are_no_event_are_kept_as_they_are() {
     };
     let place = Place { kind: Kind::Dead, partition: 3, second: NOW, id };
     for ended in [Ended::NoEvent, Ended::failed("no".to_string()), Ended::Misplaced] {
-        let decided = decide(b"event:", b"nonsense".to_vec(), &ended, &rules).unwrap();
+        let decided = decide(b"event:", b"nonsense".as_slice().into(), &ended, &rules).unwrap();
         let row = Some((place, b"nonsense".to_vec()));
         assert_eq!(decided, Decided { fate: Fate::Malformed, row, failure: None });
     }

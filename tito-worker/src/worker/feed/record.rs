@@ -37,7 +37,7 @@ impl Fed {
     /// Those of the engine.
     pub async fn check(&self, tx: &Transaction, rows: Vec<Vec<u8>>) -> Result<FeedChecked> {
         let checked = self.fence.read(tx, rows).await?;
-        Ok(FeedChecked { topic: checked.topic, is_owned: checked.is_owned, rows: checked.events })
+        Ok(FeedChecked { topic: checked.topic, is_owned: checked.is_owned, rows: checked.rows })
     }
 
     /// Writes an event that wasn't done into the queue, according to the subscription: it is tried again, or is a dead
@@ -69,7 +69,7 @@ impl Fed {
                 now: tx.now(),
                 random: fastrand::f64(),
             };
-            decide(&place.key(self.queue()), row, ended, &rules)?
+            decide(&place.key(self.queue()), row.into(), ended, &rules)?
         };
         // A log is its own history.
         let row = row.filter(|_| fate != Fate::Done);

@@ -36,6 +36,7 @@ fn what_was_not_begun_waits_behind_what_came_in_before_it_meanwhile() {
     let delivery = |key: &[u8]| Delivery {
         key: key.to_vec(),
         stored: Vec::new(),
+        version: None,
         entity: ENTITY,
         is_suspect: false,
         origin: origin.clone(),
@@ -81,6 +82,7 @@ async fn partitions_take_turns_with_the_handlers_that_they_share() {
                 "timestamp":0,"attempt":0}}"#
             )
             .into_bytes(),
+            version: None,
             entity,
             is_suspect: false,
             origin: origin.clone(),

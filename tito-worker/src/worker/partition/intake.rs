@@ -245,7 +245,8 @@ impl Partition {
                 }
                 Entry::Due { entity, is_suspect } => {
                     self.loaded.load(slot.unwrap_or_else(|| Slot::of(&key)), row.len());
-                    deliveries.push(Delivery { key, stored: row, entity, is_suspect, origin: self.origin.clone() });
+                    let (version, origin) = (page.version, self.origin.clone());
+                    deliveries.push(Delivery { key, stored: row, version, entity, is_suspect, origin });
                     continue;
                 }
                 Entry::NoEvent => {

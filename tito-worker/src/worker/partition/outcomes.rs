@@ -18,10 +18,11 @@ impl Partition {
         let finished = self.lanes.take_finished();
         self.unrecorded.reserve(finished.len());
         let mut fates = Fates::default();
-        for Finished { key, handed_out, entity, ran: Ran { verdict, watched }, awaits_recording } in finished {
+        for Finished { key, handed_out, version, entity, ran: Ran { verdict, watched }, awaits_recording } in finished {
             match verdict {
                 Verdict::Ended(ended) => {
-                    self.unrecorded.push(Unrecorded { key, handed_out, entity, ended, watched, awaits_recording });
+                    let one = Unrecorded { key, handed_out, version, entity, ended, watched, awaits_recording };
+                    self.unrecorded.push(one);
                 }
                 Verdict::Recorded(recorded) => {
                     fates.count(recorded.fate);

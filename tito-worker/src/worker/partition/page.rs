@@ -1,6 +1,6 @@
 //! Reads a page of a partition, or where to begin.
 
-use tito_core::engine::KeyValue;
+use tito_core::engine::{KeyValue, SnapshotVersion};
 use tito_core::keys::KeyRange;
 use tito_core::row::StoredRow;
 use tito_core::{Database, Now, Result, Timestamp};
@@ -13,6 +13,7 @@ pub(super) struct Page {
     /// When it was read: its place in the order, and the time.
     pub(super) seen: Timestamp,
     pub(super) now: Now,
+    pub(super) version: Option<SnapshotVersion>,
     /// The monotonic clock before the read.
     pub(super) asked_millis: u64,
 }
@@ -40,9 +41,9 @@ pub(super) async fn read_page(database: &Database, wanted: Wanted) -> Result<Pag
             keys.into_iter().zip(stored).filter_map(|(key, row)| Some((key, row?))).collect()
         }
     };
-    let (seen, now) = (tx.start_timestamp(), tx.now());
+    let (seen, now, version) = (tx.start_timestamp(), tx.now(), tx.version());
     tx.rollback().await;
-    Ok(Page { wanted, entries, seen, now, asked_millis })
+    Ok(Page { wanted, entries, seen, now, version, asked_millis })
 }
 
 /// The floor of a checkpoint. An unreadable one only costs a scan from the beginning.
