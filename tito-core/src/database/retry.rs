@@ -32,7 +32,7 @@ where
     let mut attempt = 1;
     let mut ways_given = 0;
     let turns = database.shared().value::<Turns>();
-    let mut place = PlaceInLine::new(&turns, site);
+    let mut place = PlaceInLine::new(turns, site);
     place.take_expected().await;
     let mut tx = database.begin().await?;
     let mut unavailable_since = None;

@@ -1,9 +1,9 @@
 //! What one process keeps along with an engine.
 
-use std::any::{Any, TypeId};
+use std::any::Any;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock};
 
 use super::published::{PublishedEvents, Watched};
 use super::signals::{Channels, Listener, Signal, Signals};
@@ -18,8 +18,31 @@ pub struct Shared {
     published: Watched,
     commits: AtomicU64,
     tallies: Tallies,
-    /// Only a handful: they are found faster than a hash is computed.
-    values: RwLock<Vec<(TypeId, Arc<dyn Any + Send + Sync>)>>,
+    values: Values,
+}
+
+/// One value of each type, each made once and never taken away. Only a handful: they are found faster than a hash is
+/// computed. Every write of a model asks for some, so nothing is locked or counted for that.
+#[derive(Default)]
+struct Values(OnceLock<Box<Value>>);
+
+struct Value {
+    value: Box<dyn Any + Send + Sync>,
+    next: Values,
+}
+
+impl Values {
+    fn of<T: Default + Send + Sync + 'static>(&self) -> &T {
+        let mut place = self;
+        loop {
+            let new = || Box::new(Value { value: Box::<T>::default(), next: Self::default() });
+            let Value { value, next } = &**place.0.get_or_init(new);
+            match value.downcast_ref() {
+                Some(found) => return found,
+                None => place = next,
+            }
+        }
+    }
 }
 
 impl Shared {
@@ -68,20 +91,8 @@ impl Shared {
     }
 
     /// The value of a type, made when it is first asked for.
-    pub fn value<T: Default + Send + Sync + 'static>(&self) -> Arc<T> {
-        let of = |values: &[(TypeId, Arc<dyn Any + Send + Sync>)]| {
-            values.iter().find(|(id, _)| *id == TypeId::of::<T>()).map(|(_, value)| value.clone())
-        };
-        let found = of(&self.values.read().unwrap_or_else(PoisonError::into_inner));
-        let value = found.unwrap_or_else(|| {
-            let mut values = self.values.write().unwrap_or_else(PoisonError::into_inner);
-            of(&values).unwrap_or_else(|| {
-                let value: Arc<dyn Any + Send + Sync> = Arc::new(T::default());
-                values.push((TypeId::of::<T>(), value.clone()));
-                value
-            })
-        });
-        value.downcast().unwrap_or_else(|_| unreachable!("a value is kept under the id of its own type"))
+    pub fn value<T: Default + Send + Sync + 'static>(&self) -> &T {
+        self.values.of()
     }
 }
 

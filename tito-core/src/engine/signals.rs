@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use metrics::Counter;
+use smallvec::SmallVec;
 use tokio::sync::Notify;
 
 use super::published::PublishedEvent;
@@ -26,14 +27,17 @@ pub struct Signal {
 /// there is no commit.
 #[derive(Debug, Default)]
 pub struct Signals {
-    signals: Vec<Signal>,
+    signals: Few<Signal>,
     /// The counters, by name.
-    counts: Vec<(Arc<str>, Counter, u64)>,
+    counts: Few<(Arc<str>, Counter, u64)>,
     /// What was published, where somebody watches that.
     published: Vec<PublishedEvent>,
     /// Changes of tallies, by what these are of.
-    tallied: Vec<(Box<[u8]>, TallyChange)>,
+    tallied: Few<(Box<[u8]>, TallyChange)>,
 }
+
+/// Most transactions that publish anything publish one event.
+type Few<T> = SmallVec<[T; 1]>;
 
 impl Signals {
     pub(crate) fn add(&mut self, signal: Signal) {
@@ -44,7 +48,7 @@ impl Signals {
     pub(crate) fn append(&mut self, later: Self) {
         append(&mut self.signals, later.signals);
         append(&mut self.counts, later.counts);
-        append(&mut self.published, later.published);
+        self.published.extend(later.published);
         append(&mut self.tallied, later.tallied);
     }
 
@@ -57,8 +61,8 @@ impl Signals {
         std::mem::take(&mut self.published)
     }
 
-    pub(super) fn take_tallied(&mut self) -> Vec<(Box<[u8]>, TallyChange)> {
-        std::mem::take(&mut self.tallied)
+    pub(super) fn take_tallied(&mut self) -> impl ExactSizeIterator<Item = (Box<[u8]>, TallyChange)> + use<> {
+        std::mem::take(&mut self.tallied).into_iter()
     }
 
     /// Changes the tally of something at the commit, if there is one by then.
@@ -84,7 +88,7 @@ impl Signals {
 }
 
 /// Mostly there is nothing yet.
-fn append<T>(so_far: &mut Vec<T>, later: Vec<T>) {
+fn append<T>(so_far: &mut Few<T>, later: Few<T>) {
     if so_far.is_empty() {
         *so_far = later;
     } else {

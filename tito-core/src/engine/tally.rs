@@ -69,8 +69,12 @@ impl Tallies {
     }
 
     /// Takes in what a commit has changed.
-    pub(super) fn change(&self, changes: Vec<(Box<[u8]>, TallyChange)>, committed: Timestamp) {
-        if changes.is_empty() || !self.has_some.load(Ordering::Acquire) {
+    pub(super) fn change(
+        &self,
+        changes: impl ExactSizeIterator<Item = (Box<[u8]>, TallyChange)>,
+        committed: Timestamp,
+    ) {
+        if changes.len() == 0 || !self.has_some.load(Ordering::Acquire) {
             return;
         }
         let tallies = self.tallies.read().unwrap_or_else(PoisonError::into_inner);

@@ -24,7 +24,7 @@ fn tell(tx: &Transaction, name: &str) {
 }
 
 /// The topics that this process has read lately.
-fn topics(database: &Database) -> Arc<TopicCache> {
+fn topics(database: &Database) -> &TopicCache {
     database.shared().value()
 }
 

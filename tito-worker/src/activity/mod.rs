@@ -72,7 +72,7 @@ impl Default for Activities {
 
 impl Activities {
     /// That of the process that has this handle.
-    pub(crate) fn of(database: &Database) -> Arc<Self> {
+    pub(crate) fn of(database: &Database) -> &Self {
         database.shared().value()
     }
 

@@ -1,7 +1,7 @@
 //! Queues whose events somebody wants to have counted, where commits keep the number from then on.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tito_core::Database;
 use tokio::sync::Notify;
@@ -29,7 +29,7 @@ struct State {
 }
 
 impl Wanted {
-    pub(super) fn of(database: &Database) -> Arc<Self> {
+    pub(super) fn of(database: &Database) -> &Self {
         database.shared().value()
     }
 

@@ -67,7 +67,7 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 struct Living(Mutex<BTreeMap<Uuid, Arc<Registration>>>);
 
 impl Living {
-    fn of(database: &Database) -> Arc<Self> {
+    fn of(database: &Database) -> &Self {
         database.shared().value()
     }
 

@@ -12,35 +12,36 @@ use crate::model::schema::TitoSchema;
 
 /// The catalogues that this process has read lately, by the model that asked.
 #[derive(Debug, Default)]
-pub(super) struct KnownCatalogues(RwLock<HashMap<TypeId, Known>>);
+pub(super) struct KnownCatalogues(RwLock<HashMap<TypeId, Arc<Known>>>);
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Known {
-    table: Arc<str>,
-    catalogue: Arc<Catalogue>,
+    table: String,
+    catalogue: Catalogue,
     read_at_millis: u64,
     /// Whether the model writes every entry that the catalogue says is there.
     is_complete: bool,
 }
 
 impl KnownCatalogues {
-    pub(super) fn of(database: &Database) -> Arc<Self> {
+    pub(super) fn of(database: &Database) -> &Self {
         database.shared().value()
     }
 
-    fn load(&self, model: TypeId, monotonic_millis: u64) -> Option<Known> {
+    fn load(&self, model: TypeId, monotonic_millis: u64) -> Option<Arc<Known>> {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let found = known.get(&model)?;
         let is_current = monotonic_millis.saturating_sub(found.read_at_millis) < CACHED.as_millis() as u64;
         is_current.then(|| found.clone())
     }
 
-    fn store(&self, model: TypeId, read: Known) -> Known {
+    fn store(&self, model: TypeId, read: Known) -> Arc<Known> {
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
         // This process may have changed it since.
         match known.get(&model) {
             Some(later) if later.catalogue.revision > read.catalogue.revision => later.clone(),
             _ => {
+                let read = Arc::new(read);
                 known.insert(model, read.clone());
                 read
             }
@@ -53,7 +54,7 @@ impl KnownCatalogues {
     }
 }
 
-async fn known<M: TitoSchema>(database: &Database) -> Result<Known> {
+async fn known<M: TitoSchema>(database: &Database) -> Result<Arc<Known>> {
     let (catalogues, model) = (KnownCatalogues::of(database), TypeId::of::<M>());
     let now = database.clock().monotonic_millis();
     if let Some(known) = catalogues.load(model, now) {
@@ -63,7 +64,7 @@ async fn known<M: TitoSchema>(database: &Database) -> Result<Known> {
     // On the heap: every write can come here, and few do.
     let catalogue = Box::pin(change::ensure(database, &table, &definitions)).await?;
     let is_complete = catalogue.is_known_to(&definitions);
-    let read = Known { table: table.as_ref().into(), catalogue: Arc::new(catalogue), read_at_millis: now, is_complete };
+    let read = Known { table: table.into_owned(), catalogue, read_at_millis: now, is_complete };
     Ok(catalogues.store(model, read))
 }
 
@@ -78,7 +79,7 @@ pub(in crate::model) async fn check_write<M: TitoSchema>(tx: &Transaction) -> Re
     let database = tx.database();
     let known = known::<M>(database).await?;
     if known.catalogue.dropping {
-        return Err(TitoError::TableDropped { table: known.table.to_string() });
+        return Err(TitoError::TableDropped { table: known.table.clone() });
     }
     if !known.is_complete {
         Box::pin(fall_behind::<M>(database, &known.table)).await?;
@@ -122,5 +123,5 @@ pub(in crate::model) async fn check_query<M: TitoSchema>(index: &str, tx: &Trans
         (Some(_), _) => "built by another definition",
         (None, _) => "new to the table",
     };
-    Err(TitoError::IndexNotBuilt { table: known.table.to_string(), index: index.to_string(), state })
+    Err(TitoError::IndexNotBuilt { table: known.table.clone(), index: index.to_string(), state })
 }

@@ -50,7 +50,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// Whether a worker belongs to this process, and lives.
 pub(super) fn lives_in_process(database: &Database, id: Uuid) -> bool {
-    locked(&database.shared().value::<Process>().living).contains(&id)
+    locked(&database.shared().value::<Arc<Process>>().living).contains(&id)
 }
 
 /// What one run of a worker has in hand.
@@ -134,7 +134,7 @@ impl Hands {
         about: About,
         dies_when_dropped: bool,
     ) -> Arc<Self> {
-        let process = database.shared().value::<Process>();
+        let process = database.shared().value::<Arc<Process>>().clone();
         let id = uuid::Builder::from_random_bytes(fastrand::u128(..).to_ne_bytes()).into_uuid();
         let queues = runners.iter().map(|runner| ServedQueue {
             name: runner.queue.clone(),
