@@ -23,7 +23,7 @@ pub(super) trait Snapshot: Send + Sync {
     /// The value of a key, if it is in memory, so that nothing has to be read for it: `Some(None)` if it is known that
     /// there is none.
     fn get_from_memory(&self, key: &[u8]) -> Option<Option<Vec<u8>>>;
-    /// How many groups it has. Counted from the opening.
+    /// How many groups it has, of those that were in the log at the opening and those since.
     fn version(&self) -> u64;
     /// Whether it is known from memory that no group after this version has written a key.
     fn is_unchanged(&self, key: &[u8], since: u64) -> bool;

@@ -39,7 +39,7 @@ impl Transaction {
     }
 
     /// How much history the transaction sees, for [`is_unchanged`](Transaction::is_unchanged) of later ones; `None` on an
-    /// engine that can't tell.
+    /// engine that can't tell, and of a transaction that has ended.
     pub fn version(&self) -> Option<SnapshotVersion> {
         self.inner.engine.version()
     }
