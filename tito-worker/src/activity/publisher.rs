@@ -56,7 +56,7 @@ pub(crate) async fn write_all(database: &Database) -> Result<()> {
         let _ = task.await;
         activities.is_kept.store(false, Ordering::Release);
     }
-    write(database, &activities, true).await
+    write(database, activities, true).await
 }
 
 async fn write_minutes(database: &Database) {
@@ -69,7 +69,7 @@ async fn write_minutes(database: &Database) {
             tokio::time::sleep(LOOKED_AT_CLOCK_EVERY).await;
         }
         if activities.workers.load(Ordering::Acquire) == 0
-            && let Err(error) = write(database, &activities, false).await
+            && let Err(error) = write(database, activities, false).await
         {
             tracing::warn!(%error, "what this process has published can't be written, trying again");
         }

@@ -14,6 +14,7 @@ use crate::timestamp::Timestamp;
 /// How many requests can wait.
 pub(in crate::embedded) const QUEUE: usize = 4_096;
 
+#[allow(clippy::large_enum_variant, reason = "nearly every request is a commit")]
 pub(in crate::embedded) enum Request {
     Commit(CommitRequest),
     /// Reserve more timestamps.
