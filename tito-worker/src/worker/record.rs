@@ -67,9 +67,10 @@ pub(super) struct RecordedBatch {
     pub(super) revision: u64,
 }
 
-/// Records what becomes of many events of one partition in one transaction, and the checkpoint if given. It reads and
-/// deletes the events' own keys. So if two workers record the same event, one meets a conflict and then finds the event
-/// gone, or at another step or attempt, about which its handler's result says nothing.
+/// Records what becomes of many events of one partition in one transaction, and the checkpoint if given. It goes by
+/// how the events are stored in its snapshot, and writes their own keys. So if two workers record the same event, one
+/// meets a conflict and then finds the event gone, or at another step or attempt, about which its handler's result says
+/// nothing.
 ///
 /// A worker that has lost the partition still records what its handlers have done, so that nobody has to do it again.
 pub(super) async fn record_all(

@@ -55,7 +55,7 @@ pub(super) struct Delivery {
 
 impl Delivery {
     pub(super) fn decode(&self) -> Result<Box<TitoEvent>, TitoError> {
-        // Whoever records what becomes of it reads it again.
+        // Whoever records what becomes of it goes by the stored row.
         TitoEvent::decode_known(&self.key, &self.stored).map(Box::new)
     }
 }

@@ -60,7 +60,7 @@ impl Runner {
         let order = self.policy.order;
         // All of them belong to one partition, and were read by one worker that owns it.
         let Some(origin) = deliveries.first().map(|delivery| &delivery.origin) else { return Ok(Some(Few::new())) };
-        // Read in this transaction, so that if two workers handle them, only one commits.
+        // As this transaction sees them, so that if two workers handle them, only one commits.
         let handed_out = deliveries.iter().map(|one| (one.key.as_slice(), one.stored.as_slice(), one.version));
         let checked = origin.fence.check(&tx, handed_out.collect()).await?;
         let is_fenced = |delivery: &Delivery| order.is_fenced(delivery.origin.revision, checked.topic.revision);
